@@ -1,0 +1,275 @@
+package actions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"cordon/internal/bus"
+	"cordon/internal/clock"
+	"cordon/internal/fault"
+	"cordon/internal/incident"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+// Worker runs steps: it folds the incident, checks what may have changed, stores the permission to call, calls,
+// and stores what came of it.
+type Worker struct {
+	bus     *bus.Bus
+	store   *incident.Store
+	tenants Tenants
+	clock   clock.Clock
+	log     *zap.Logger
+}
+
+// NewWorker returns a worker; Run runs it.
+func NewWorker(b *bus.Bus, s *incident.Store, t Tenants, c clock.Clock, log *zap.Logger) *Worker {
+	return &Worker{bus: b, store: s, tenants: t, clock: c, log: log}
+}
+
+const (
+	together    = 8 // steps at once
+	attempts    = 8 // before a step that only time could heal is given up
+	callWithin  = 60 * time.Second
+	firstRetry  = 2 * time.Second
+	longestWait = 5 * time.Minute
+)
+
+// Run works until ctx ends.
+func (w *Worker) Run(ctx context.Context) error {
+	return w.bus.Run(ctx, bus.Worker{Stream: bus.Steps, Durable: "actions", Filter: []string{"steps.>"}, Parallel: together, Ahead: together}, w.handle)
+}
+
+func (w *Worker) handle(ctx context.Context, msg jetstream.Msg) error {
+	var job incident.Job
+	if err := json.Unmarshal(msg.Data(), &job); err != nil {
+		w.log.Error("a job cannot be read; it is dropped, the incident still holds the step", zap.Error(err))
+		return nil
+	}
+	meta, err := msg.Metadata()
+	if err != nil {
+		return fmt.Errorf("reading a job: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	for {
+		err := w.run(ctx, job, meta.NumDelivered > 1)
+		if !errors.Is(err, bus.ErrConflict) {
+			return err
+		}
+		// Somebody wrote to the incident between our fold and our append: look again.
+	}
+}
+
+// run does one job on a fresh fold. again says that a worker had this job before and did not finish it.
+func (w *Worker) run(ctx context.Context, job incident.Job, again bool) error {
+	h, err := w.store.Load(ctx, job.Subject)
+	if err != nil {
+		return err
+	}
+	i := h.Current()
+	if i == nil || i.Number != job.Number {
+		return nil
+	}
+	s := i.Step(job.Place)
+	if s == nil || s.Round != job.Round {
+		return nil
+	}
+	action, ok := Find(s.Action)
+	if !ok {
+		return w.fail(ctx, h, s, fault.Guard("there is no action %s in this edition of Cordon", s.Action))
+	}
+	access, err := w.tenants.Access(s.Tenant)
+	if err != nil {
+		return w.fail(ctx, h, s, fault.Guard("reaching tenant %s: %v", s.Tenant, err))
+	}
+	c := &Call{Access: access, Incident: i, Step: s.Spec, Records: Store{w.bus}, Clock: w.clock}
+	if job.Verify {
+		if s.State != incident.Done {
+			return nil
+		}
+		return w.verify(ctx, h, s, action, c)
+	}
+	switch {
+	case !i.Permitted(s):
+		return nil // decided otherwise meanwhile
+	case !i.Runnable(s):
+		return &bus.RetryAfter{Wait: 100 * time.Millisecond, Err: fmt.Errorf("%s waits for the step before it to be tried", s.Place)}
+	case s.State == incident.Running && !again:
+		return nil // another worker has it
+	case s.State != incident.Running && s.Attempt != job.Attempt:
+		return nil // this attempt was made
+	case action.Changes():
+		return w.change(ctx, h, s, action, c)
+	}
+	return w.read(ctx, h, s, action, c)
+}
+
+// read stores evidence. What cannot be read is stored as unknown, with the service's words.
+func (w *Worker) read(ctx context.Context, h *incident.History, s *incident.Step, a Action, c *Call) error {
+	d := incident.EvidenceData{Step: s.Ref, Name: a.Name, Through: len(c.Incident.Findings)}
+	value, err := a.Read(ctx, c)
+	if err == nil {
+		d.Value, err = json.Marshal(value)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		d.Value, d.Unknown = nil, err.Error()
+	}
+	return w.append(ctx, h, incident.EvidenceRead, d)
+}
+
+// change makes one attempt at a changing step.
+func (w *Worker) change(ctx context.Context, h *incident.History, s *incident.Step, a Action, c *Call) error {
+	if c.Access.Mode != "automatic" && s.Need == incident.Auto && a.Name != reportWrite.Name {
+		return w.needPerson(ctx, h, s, "tenant "+c.Access.Name+" is in mode "+c.Access.Mode)
+	}
+	if err := guard(ctx, a, c); err != nil {
+		return w.fail(ctx, h, s, err)
+	}
+	full, err := over(ctx, w.bus, a, c)
+	if err != nil {
+		return err
+	}
+	if full {
+		return w.needPerson(ctx, h, s, "Cordon has done this by itself as often as the guardrails of "+c.Access.Name+" allow")
+	}
+	before := s.Before
+	if len(before) == 0 || s.Undo != "" {
+		state, err := a.Read(ctx, c)
+		if err != nil {
+			return w.fail(ctx, h, s, err)
+		}
+		if before, err = json.Marshal(state); err != nil {
+			return fmt.Errorf("encoding the state before: %w", err)
+		}
+	}
+	requests, err := w.plan(ctx, s, a, c, before)
+	if err != nil {
+		return w.fail(ctx, h, s, err)
+	}
+	started := incident.StartedData{Ref: s.Ref, Attempt: s.Attempt + 1, Action: a.Name, Tenant: s.Tenant, Before: before, Footprint: footprint(s, a),
+		Objects: []string{s.Target.ID, c.Param("user"), c.Param("application")}}
+	for _, r := range requests {
+		started.Requests = append(started.Requests, r.String())
+	}
+	if err := w.append(ctx, h, incident.StepStarted, started); err != nil {
+		return err
+	}
+	s = c.refresh(h, s)
+	if err := a.Do(ctx, requests); err != nil {
+		return w.fail(ctx, h, s, err)
+	}
+	done := incident.FinishedData{Ref: s.Ref, Attempt: s.Attempt}
+	if a.Name == reportWrite.Name {
+		done.Result = before
+	}
+	if err := w.insist(ctx, h, incident.StepDone, done); err != nil {
+		return err
+	}
+	if s.Undo != "" {
+		if err := w.insist(ctx, h, incident.StepUndone, incident.WithdrawnData{Ref: incident.Ref{Place: s.Undo}, Why: "undone by " + s.Place}); err != nil {
+			return err
+		}
+		return w.insist(ctx, h, incident.StepVerified, incident.FinishedData{Ref: s.Ref, Note: "the state before is back"})
+	}
+	return w.verify(ctx, h, c.refresh(h, s), a, c)
+}
+
+// plan asks the action for its requests, or for those that take a step back to the state before it.
+func (w *Worker) plan(ctx context.Context, s *incident.Step, a Action, c *Call, before json.RawMessage) ([]Request, error) {
+	if s.Undo == "" {
+		return a.Plan(ctx, c, before)
+	}
+	undone := c.Incident.Step(s.Undo)
+	if a.Undo == nil || undone == nil {
+		return nil, fault.Guard("%s cannot be undone: %s", a.Name, a.Irrevocable)
+	}
+	return a.Undo(ctx, c, undone.Before)
+}
+
+// footprint is what Entra will write about the change; taking one back writes the opposite.
+func footprint(s *incident.Step, a Action) []string {
+	if s.Undo == "" {
+		return a.Footprint
+	}
+	return append([]string{"Enable account", "Update user", "Add member to role", "Add delegated permission grant", "Update service principal",
+		"Update authorization policy", "DismissUser"}, a.Footprint...)
+}
+
+// refresh finds the step and the incident again after the history has moved on.
+func (c *Call) refresh(h *incident.History, s *incident.Step) *incident.Step {
+	c.Incident = h.Current()
+	if now := c.Incident.Step(s.Place); now != nil {
+		return now
+	}
+	return s
+}
+
+// verify reads back. What does not show yet is looked at again later; the step stays done, not verified.
+func (w *Worker) verify(ctx context.Context, h *incident.History, s *incident.Step, a Action, c *Call) error {
+	note, err := a.Verify(ctx, c, s.Before)
+	if err != nil {
+		w.log.Info("a step is done but does not read back yet", zap.String("tenant", s.Tenant), zap.Uint64("incident", c.Incident.Number), zap.String("step", s.Place), zap.Error(err))
+		return nil
+	}
+	return w.insist(ctx, h, incident.StepVerified, incident.FinishedData{Ref: s.Ref, Attempt: s.Attempt, Note: note})
+}
+
+// fail stores what went wrong: to be tried again where time may heal it, else for good, with the service's words.
+func (w *Worker) fail(ctx context.Context, h *incident.History, s *incident.Step, cause error) error {
+	if ctx.Err() != nil && errors.Is(cause, context.Canceled) {
+		return ctx.Err() // we are stopping: the next worker looks again
+	}
+	attempt := s.Attempt
+	if s.State != incident.Running {
+		attempt++ // it failed before the call: that was an attempt too
+	}
+	class := fault.Of(cause)
+	d := incident.FinishedData{Ref: s.Ref, Attempt: attempt, Class: string(class), Error: cause.Error()}
+	if (class == fault.Retryable || class == fault.Throttled || class == fault.Conflict) && attempt < attempts {
+		wait := fault.Wait(cause)
+		if wait == 0 {
+			wait = min(firstRetry<<min(attempt, 8), longestWait)
+		}
+		at := w.clock.Now().Add(wait)
+		d.RetryAt = &at
+	}
+	return w.insist(ctx, h, incident.StepFailed, d)
+}
+
+// needPerson proposes an automatic step again, for a person to decide.
+func (w *Worker) needPerson(ctx context.Context, h *incident.History, s *incident.Step, why string) error {
+	spec := s.Spec
+	spec.Need, spec.Why = incident.One, why
+	spec.Seal()
+	return w.append(ctx, h, incident.StepProposed, spec)
+}
+
+func (w *Worker) append(ctx context.Context, h *incident.History, kind string, data any) error {
+	e, err := incident.New(kind, incident.Cordon, "", w.clock.Now(), data)
+	if err != nil {
+		return err
+	}
+	return w.store.Append(ctx, h, e)
+}
+
+// insist appends what has happened and cannot be taken back, however often others write in between.
+func (w *Worker) insist(ctx context.Context, h *incident.History, kind string, data any) error {
+	for {
+		err := w.append(ctx, h, kind, data)
+		if !errors.Is(err, bus.ErrConflict) {
+			return err
+		}
+		fresh, err := w.store.Load(ctx, h.Subject)
+		if err != nil {
+			return err
+		}
+		*h = *fresh
+	}
+}

@@ -1,0 +1,183 @@
+package detectors
+
+import (
+	"strings"
+
+	"cordon/detectors/sigma"
+	"cordon/internal/directory"
+	"cordon/internal/finding"
+	"cordon/internal/record"
+)
+
+// describe says who did what to whom in a record that a rule matched.
+func (e *Engine) describe(rule *sigma.Rule, v event) finding.Finding {
+	f := finding.Finding{Rule: rule.Name, Title: rule.Title, Kind: rule.Custom.Kind, Techniques: rule.Techniques,
+		Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Tenant: v.Tenant, Time: v.Time}
+	f.Actor = e.principal(v, v.Actor)
+	for _, t := range v.Targets {
+		f.Targets = append(f.Targets, object(rule, v.Record, t))
+	}
+	f.Principal = f.Actor
+	switch {
+	case rule.Custom.Principal == "target":
+		if p, ok := e.target(v); ok {
+			f.Principal = p
+		}
+	case rule.Custom.Principal == "tenant" || f.Actor.ID == "":
+		f.Principal = finding.Principal{Type: record.Tenant, ID: v.Tenant, Home: v.Tenant}
+	}
+	f.Level = levelFor(rule, f.Principal)
+	f.Says = e.says(rule, v, f, nil)
+	return f
+}
+
+func levelFor(rule *sigma.Rule, p finding.Principal) string {
+	if p.Privileged == directory.Yes && rule.Custom.PrivilegedLevel != "" {
+		return rule.Custom.PrivilegedLevel
+	}
+	return rule.Level
+}
+
+// principal is the party with its home and its standing at the record's time.
+func (e *Engine) principal(v event, p record.Party) finding.Principal {
+	out := finding.Principal{Home: p.Home, Type: p.Type, ID: p.ID, UPN: p.UPN, Name: p.Name, AppID: p.AppID}
+	if out.Home == "" {
+		out.Home = v.Tenant
+	}
+	if out.ID == "" {
+		out.ID = p.Key() // known by the best name there is
+	}
+	if p == v.Actor {
+		out.Privileged, out.Roles = v.privileged, v.roles
+	} else {
+		out.Privileged, out.Roles = e.directory.Privileged(v.Tenant, p, v.Time)
+	}
+	return out
+}
+
+// target is the application that a record is about: the client of a grant, else the first service principal or
+// application among the targets.
+func (e *Engine) target(v event) (finding.Principal, bool) {
+	if c, ok := v.Change("ServicePrincipal.ObjectID"); ok && c.New != "" {
+		name, _ := v.Change("ServicePrincipal.DisplayName")
+		app, _ := v.Change("ServicePrincipal.AppId")
+		return finding.Principal{Home: v.Tenant, Type: record.ServicePrincipal, ID: c.New, Name: name.New, AppID: app.New}, true
+	}
+	for _, t := range v.Targets {
+		if (strings.EqualFold(t.Type, "ServicePrincipal") || strings.EqualFold(t.Type, "Application")) && t.ID != "" {
+			return finding.Principal{Home: v.Tenant, Type: record.ServicePrincipal, ID: t.ID, Name: t.Name}, true
+		}
+	}
+	return finding.Principal{}, false
+}
+
+func object(rule *sigma.Rule, r *record.Record, t record.Target) finding.Object {
+	o := finding.Object{Type: t.Type, ID: t.ID, UPN: t.UPN, Name: t.Name, Operation: r.Operation}
+	o.Child = rule.Custom.Child && strings.EqualFold(t.Type, "User")
+	if rule.Custom.Kind == "credential" {
+		for _, c := range t.Changes {
+			if strings.EqualFold(c.Name, "KeyDescription") {
+				o.KeyIDs, _ = r.CredentialsAdded()
+			}
+		}
+	}
+	return o
+}
+
+func proofOf(v event, position string) finding.Proof {
+	p := finding.Proof{Record: v.ID, Time: v.Time, Category: v.Category, Operation: v.Operation, Result: v.Result, Correlation: v.Correlation,
+		Principal: v.Actor.Key(), Label: v.Actor.Label(), Address: v.Actor.Address, Positions: []string{position}}
+	if s := v.SignIn; s != nil {
+		p.Address, p.Country, p.Agent, p.Device, p.Session = s.Address, s.Country, s.Agent, s.Device, s.Session
+	}
+	return p
+}
+
+// says fills the rule's sentence. What the record does not say is called unknown, not left out.
+func (e *Engine) says(rule *sigma.Rule, v event, f finding.Finding, numbers map[string]string) string {
+	sentence := rule.Custom.Says
+	if sentence == "" {
+		sentence = rule.Title
+	}
+	var out strings.Builder
+	for sentence != "" {
+		before, rest, found := strings.Cut(sentence, "{")
+		out.WriteString(before)
+		if !found {
+			break
+		}
+		name, after, closed := strings.Cut(rest, "}")
+		if !closed {
+			out.WriteString("{" + rest)
+			break
+		}
+		out.WriteString(e.word(name, v, f, numbers))
+		sentence = after
+	}
+	return out.String()
+}
+
+func (e *Engine) word(name string, v event, f finding.Finding, numbers map[string]string) string {
+	if n, ok := numbers[name]; ok {
+		return n
+	}
+	var words []string
+	switch name {
+	case "principal":
+		words = []string{f.Principal.Label()}
+	case "actor":
+		words = []string{f.Actor.Label()}
+	case "target":
+		for _, t := range f.Targets {
+			if label := firstOf(t.UPN, t.Name, t.ID); label != "" && !strings.EqualFold(t.Type, "Role") {
+				words = append(words, label)
+				break
+			}
+		}
+	case "address":
+		words = []string{proofOf(v, "").Address}
+	case "country":
+		if v.SignIn != nil {
+			words = []string{v.SignIn.Country}
+		}
+	case "role":
+		ids, names := v.Roles()
+		for i := range names {
+			names[i] = directory.RoleName(directory.Role{Name: names[i]})
+		}
+		if len(names) == 0 && len(ids) > 0 {
+			names = []string{directory.RoleName(directory.Role{ID: ids[0]})}
+		}
+		words = names
+	default:
+		words = v.Field(name).List
+	}
+	text := clean(strings.Join(words, ", "))
+	if text == "" {
+		return "unknown"
+	}
+	return text
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// clean keeps what an attacker chose from breaking a line of the terminal or filling the screen.
+func clean(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f || c == '\u202e' || c == '\u2028' {
+			return ' '
+		}
+		return c
+	}, s)
+	if r := []rune(s); len(r) > 120 {
+		s = string(r[:120]) + "…"
+	}
+	return s
+}

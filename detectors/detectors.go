@@ -1,0 +1,199 @@
+package detectors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"cordon/detectors/sigma"
+	"cordon/internal/bus"
+	"cordon/internal/clock"
+	"cordon/internal/directory"
+	"cordon/internal/finding"
+	"cordon/internal/record"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+// Room runs the engine on the stream: it reads LOGS in order, publishes findings, and acknowledges a record only
+// when its findings are stored. What it keeps in memory it rebuilds at start by reading back.
+type Room struct {
+	bus    *bus.Bus
+	rules  []*sigma.Rule
+	dir    *directory.Directory
+	own    []string
+	clock  clock.Clock
+	log    *zap.Logger
+	engine *Engine
+
+	mu         sync.Mutex // guards what follows: records, announcements and the clock's tick share it
+	footprints footprints
+	seen       map[string]time.Time // by source and partition
+	cleared    time.Time
+	since      int // records since the last flush
+}
+
+const (
+	readBack = 24 * time.Hour // longer than any window of the rules that ship
+	lateness = 30 * time.Minute
+	burst    = 200 // records between two flushes of correlations
+	durable  = "detectors"
+)
+
+// New returns the room. own are the application ids under which Cordon itself changes tenants.
+func New(b *bus.Bus, rules []*sigma.Rule, d *directory.Directory, own []string, c clock.Clock, log *zap.Logger) (*Room, error) {
+	e, err := NewEngine(rules, d)
+	if err != nil {
+		return nil, err
+	}
+	return &Room{bus: b, rules: rules, dir: d, own: own, clock: c, log: log, engine: e, footprints: footprints{own: own}, seen: map[string]time.Time{}}, nil
+}
+
+// Run reads back, then works until ctx ends.
+func (r *Room) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer cancel()
+
+	// Announcements first: without them every change of Cordon's own would wait.
+	ready := make(chan struct{})
+	errs := make(chan error, 2)
+	parts.Go(func() {
+		defer cancel()
+		errs <- r.bus.Follow(ctx, bus.Incidents, []string{"incidents.>"}, 0, func(m jetstream.Msg) error { return r.announced(ctx, m) }, func() { close(ready) })
+	})
+	select {
+	case <-ready:
+	case <-ctx.Done():
+		return <-errs
+	}
+	if err := r.rebuild(ctx); err != nil {
+		return err
+	}
+	parts.Go(func() {
+		defer cancel()
+		errs <- r.bus.Run(ctx, bus.Worker{Stream: bus.Logs, Durable: durable, Filter: []string{"logs.>", "cp.>"}, Ahead: burst}, r.message)
+	})
+	parts.Wait()
+	return errors.Join(<-errs, <-errs)
+}
+
+// rebuild reads back what was acknowledged, far enough for every open window, and publishes what stands: whatever a
+// crash kept from being published is published now, and the rest is known downstream by its identity.
+func (r *Room) rebuild(ctx context.Context) error {
+	floor, err := r.bus.AckFloor(ctx, bus.Logs, durable)
+	if err != nil || floor == 0 {
+		return err
+	}
+	err = r.bus.ScanTo(ctx, bus.Logs, []string{"logs.>", "cp.>"}, readBack, floor, func(m jetstream.Msg) error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		_, err := r.look(m)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("reading back: %w", err)
+	}
+	return r.publish(ctx, r.engine.Current())
+}
+
+// message takes one message of LOGS.
+func (r *Room) message(ctx context.Context, m jetstream.Msg) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found, err := r.look(m)
+	if err != nil {
+		// It was decoded when it was stored: an edition that can no longer do so must not stop the stream for ever.
+		r.log.Error("a stored record cannot be read; it is passed over", zap.String("subject", m.Subject()), zap.Error(err))
+		return nil
+	}
+	meta, err := m.Metadata()
+	if err != nil {
+		return fmt.Errorf("reading a message: %w", err)
+	}
+	if r.since++; meta.NumPending == 0 || r.since >= burst {
+		r.since = 0
+		found = append(found, r.engine.Flush()...)
+	}
+	for i, w := range r.footprints.waiting {
+		if w.until == 0 { // it came with this message: what had been announced by now may explain it
+			if r.footprints.waiting[i].until, err = r.bus.LastSequence(ctx, bus.Incidents); err != nil {
+				return err
+			}
+		}
+	}
+	return r.publish(ctx, append(found, r.footprints.judge()...))
+}
+
+// look feeds a message to the engine: a record, or a checkpoint that moves the watermark.
+func (r *Room) look(m jetstream.Msg) ([]finding.Finding, error) {
+	if m.Headers().Get(record.HeaderRecord) == "" {
+		var cp record.Checkpoint
+		if err := json.Unmarshal(m.Data(), &cp); err != nil {
+			return nil, fmt.Errorf("reading a checkpoint: %w", err)
+		}
+		r.seen[m.Subject()] = cp.Seen
+		return r.settle(), nil
+	}
+	rec, position, err := record.FromLogs(m.Headers(), m.Data())
+	if err != nil {
+		return nil, err
+	}
+	if r.footprints.isOwn(rec) {
+		r.dir.Observe(rec)
+		r.footprints.waiting = append(r.footprints.waiting, foreign{record: rec, position: position.String()})
+		return nil, nil
+	}
+	return r.engine.Process(rec, position.String()), nil
+}
+
+// settle moves the watermark: the least over all partitions of what has been seen, less the lateness that is
+// expected of sign-in and audit logs.
+func (r *Room) settle() []finding.Finding {
+	var watermark time.Time
+	for _, t := range r.seen {
+		if watermark.IsZero() || t.Before(watermark) {
+			watermark = t
+		}
+	}
+	if watermark.IsZero() {
+		return nil
+	}
+	watermark = watermark.Add(-lateness)
+	if watermark.Sub(r.cleared) > time.Hour {
+		r.engine.Forget(watermark.Add(-readBack))
+		r.cleared = watermark
+	}
+	return r.engine.Settle(watermark)
+}
+
+func (r *Room) announced(ctx context.Context, m jetstream.Msg) error {
+	meta, err := m.Metadata()
+	if err != nil {
+		return fmt.Errorf("reading an event: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.footprints.announce(m.Data(), meta.Sequence.Stream); err != nil {
+		return err
+	}
+	return r.publish(ctx, r.footprints.judge())
+}
+
+func (r *Room) publish(ctx context.Context, found []finding.Finding) error {
+	for _, f := range found {
+		data, err := json.Marshal(f)
+		if err != nil {
+			return fmt.Errorf("encoding finding %s: %w", f.ID, err)
+		}
+		if _, err := r.bus.Publish(ctx, bus.Message{Subject: bus.FindingSubject(f.Tenant), Data: data}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,384 @@
+// Package detectors turns records into findings: from LOGS to FINDINGS. The engine here is the same for the
+// stream, for files and for tests; the room around it (detectors.go) reads and writes the streams.
+package detectors
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"cordon/detectors/sigma"
+	"cordon/internal/directory"
+	"cordon/internal/finding"
+	"cordon/internal/record"
+)
+
+// settles is how far the watermark must have passed an unconfirmed finding before it counts by itself.
+const settles = 10 * time.Minute
+
+// Engine matches records against rules and keeps what open windows and unconfirmed findings need. It is not safe
+// for concurrent use: one goroutine owns it.
+type Engine struct {
+	rules       []*sigma.Rule // that match single records
+	byName      map[string]*sigma.Rule
+	correlators []correlator
+	directory   *directory.Directory
+	base        map[string]bool // rules that only serve correlations
+
+	singles  map[string]*single
+	slots    map[string]*slot
+	proofs   map[string]finding.Proof     // of records in open windows, by record id
+	actors   map[string]finding.Principal // of the same records
+	silenced map[string]int               // rules that an unknown fact kept from firing
+}
+
+type correlator struct {
+	rule *sigma.Rule
+	*sigma.Correlator
+}
+
+// single is a finding about one record.
+type single struct {
+	finding finding.Finding
+	digests map[string]bool
+	size    int // of the fullest revision that was looked at
+	settled bool
+}
+
+// slot is a finding of a correlation.
+type slot struct {
+	finding finding.Finding
+	records map[string]bool
+	users   map[string]bool
+	changed bool
+}
+
+// NewEngine compiles nothing: the rules come parsed. It refuses correlations over rules that are not there.
+func NewEngine(rules []*sigma.Rule, d *directory.Directory) (*Engine, error) {
+	e := &Engine{byName: map[string]*sigma.Rule{}, directory: d, base: map[string]bool{}, singles: map[string]*single{},
+		slots: map[string]*slot{}, proofs: map[string]finding.Proof{}, actors: map[string]finding.Principal{}, silenced: map[string]int{}}
+	for _, r := range rules {
+		if other, taken := e.byName[r.Name]; taken {
+			return nil, fmt.Errorf("%s:%d: rule %s is already defined in %s:%d", r.File, r.Line, r.Name, other.File, other.Line)
+		}
+		e.byName[r.Name] = r
+	}
+	for _, r := range rules {
+		if r.Correlation == nil {
+			e.rules = append(e.rules, r)
+			continue
+		}
+		for _, name := range r.Correlation.Rules {
+			base, ok := e.byName[name]
+			switch {
+			case !ok:
+				return nil, fmt.Errorf("%s:%d: correlation %s refers to rule %q, which is not there", r.File, r.Line, r.Name, name)
+			case base.Correlation != nil && slices.Contains(base.Correlation.Rules, r.Name):
+				return nil, fmt.Errorf("%s:%d: correlations %s and %s refer to each other", r.File, r.Line, r.Name, name)
+			case base.Correlation == nil && !r.Correlation.Generate:
+				e.base[name] = true
+			}
+		}
+		e.correlators = append(e.correlators, correlator{r, sigma.NewCorrelator(r.Correlation)})
+	}
+	// A correlation over another one comes after it; two levels are enough for what ships.
+	sort.SliceStable(e.correlators, func(i, j int) bool { return e.level(i) < e.level(j) })
+	return e, nil
+}
+
+func (e *Engine) level(i int) int {
+	for _, name := range e.correlators[i].rule.Correlation.Rules {
+		if e.byName[name].Correlation != nil {
+			return 1
+		}
+	}
+	return 0
+}
+
+// event is a record as rules see it: with what the directory knew about its actor at its time.
+type event struct {
+	*record.Record
+	privileged directory.Known
+	roles      []string
+}
+
+func (v event) Field(name string) record.Values {
+	if !strings.EqualFold(name, "actor.privileged") {
+		return v.Record.Field(name)
+	}
+	switch v.privileged {
+	case directory.Yes:
+		return record.Values{List: []string{"true"}}
+	case directory.No:
+		return record.Values{List: []string{"false"}}
+	}
+	return record.Values{Unknown: true}
+}
+
+// Process looks at one record and returns the findings that it raises, adds to or withdraws. Findings of
+// correlations gather until Flush, so that a burst of records makes one revision.
+func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
+	e.directory.Observe(r)
+	if !r.Decoded() {
+		return nil
+	}
+	v := event{Record: r}
+	v.privileged, v.roles = e.directory.Privileged(r.Tenant, r.Actor, r.Time)
+	var out []finding.Finding
+	for _, rule := range e.rules {
+		if !slices.Contains(rule.Categories, r.Category) {
+			continue
+		}
+		truth := rule.Match(v)
+		if truth == sigma.Unknown {
+			e.silenced[rule.Name]++
+		}
+		if !e.base[rule.Name] {
+			out = append(out, e.single(rule, v, truth, position)...)
+		}
+		if truth.Holds() {
+			e.correlate(rule, v, position)
+		}
+	}
+	return out
+}
+
+// single raises, revises or withdraws the finding that a rule makes of one record.
+func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position string) []finding.Finding {
+	id := rule.Name + "/" + v.ID
+	s := e.singles[id]
+	if !truth.Holds() {
+		if s == nil || !s.finding.Unconfirmed || s.settled || s.finding.Withdrawn != "" || len(v.Raw) < s.size {
+			return nil
+		}
+		s.finding.Withdrawn = "a fuller revision of the record contradicts it"
+		s.finding.Revision++
+		s.size = len(v.Raw)
+		return []finding.Finding{s.finding}
+	}
+	proof := proofOf(v, position)
+	if s == nil {
+		f := e.describe(rule, v)
+		f.ID, f.Revision, f.Unconfirmed = id, 1, truth == sigma.TrueAbsent
+		f.Proof, f.Count = []finding.Proof{proof}, 1
+		e.singles[id] = &single{finding: f, digests: map[string]bool{v.Digest: true}, size: len(v.Raw)}
+		return []finding.Finding{f}
+	}
+	if s.digests[v.Digest] {
+		return nil // the same record from another source, or read again
+	}
+	s.digests[v.Digest] = true
+	s.finding.Proof[0].Positions = append(slices.Clone(s.finding.Proof[0].Positions), position)
+	s.finding.Proof = slices.Clone(s.finding.Proof)
+	if len(v.Raw) >= s.size {
+		s.size = len(v.Raw)
+		s.finding.Withdrawn = ""
+		s.finding.Unconfirmed = s.finding.Unconfirmed && truth == sigma.TrueAbsent && !s.settled
+	}
+	s.finding.Revision++
+	return []finding.Finding{s.finding}
+}
+
+// correlate hands a matching record to the correlations that ask for its rule, and their windows to those above.
+func (e *Engine) correlate(rule *sigma.Rule, v event, position string) {
+	type item struct {
+		sigma.Item
+		group map[string]string // of the group-by fields
+	}
+	values := map[string]string{}
+	items := []item{{Item: sigma.Item{ID: v.ID, Time: v.Time, Rule: rule.Name}, group: values}}
+	for i := range e.correlators {
+		c := e.correlators[i]
+		for _, it := range items {
+			if !slices.Contains(c.rule.Correlation.Rules, it.Rule) {
+				continue
+			}
+			key, ok := groupKey(c.rule.Correlation.GroupBy, v)
+			if !ok {
+				continue
+			}
+			if it.Rule == rule.Name {
+				e.proofs[v.ID] = proofOf(v, position)
+				e.actors[v.ID] = e.principal(v, v.Actor)
+				if f := c.rule.Correlation.Field; f != "" {
+					if values := v.Field(f); !values.Absent && !values.Unknown {
+						it.Value = values.List[0]
+					}
+				}
+			}
+			for _, closed := range c.Add(strings.ToLower(v.Tenant)+"|"+key, it.Item) {
+				e.close(c.rule, v, key, closed)
+				items = append(items, item{Item: sigma.Item{ID: closed.ID, Time: closed.Time, Rule: c.rule.Name, Proof: recordsOf(closed.Items)}})
+			}
+		}
+	}
+}
+
+func groupKey(fields []string, v event) (string, bool) {
+	var parts []string
+	for _, f := range fields {
+		values := v.Field(f)
+		if values.Absent || values.Unknown {
+			return "", false
+		}
+		parts = append(parts, strings.ToLower(values.List[0]))
+	}
+	return strings.Join(parts, "|"), true
+}
+
+func recordsOf(items []sigma.Item) []string {
+	var ids []string
+	for _, it := range items {
+		if len(it.Proof) == 0 {
+			ids = append(ids, it.ID)
+		}
+		ids = append(ids, it.Proof...)
+	}
+	return ids
+}
+
+// close adds a window to the findings of its slot: one a group, or one a principal where the rule names the
+// correlated rule whose actors they are.
+func (e *Engine) close(rule *sigma.Rule, v event, group string, closed sigma.Closed) {
+	of, each := strings.CutPrefix(rule.Custom.Principal, "actor of ")
+	if !each {
+		e.add(rule, v, group, closed, closed.Items, finding.Principal{Type: record.Tenant, ID: v.Tenant, Home: v.Tenant})
+		return
+	}
+	var others []sigma.Item
+	own := map[string][]sigma.Item{}
+	for _, it := range closed.Items {
+		if it.Rule != of {
+			others = append(others, it)
+			continue
+		}
+		key := e.actors[it.ID].ID
+		own[key] = append(own[key], it)
+	}
+	for key, items := range own {
+		e.add(rule, v, group+"|"+strings.ToLower(key), closed, append(items, others...), e.actors[items[0].ID])
+	}
+}
+
+func (e *Engine) add(rule *sigma.Rule, v event, group string, closed sigma.Closed, items []sigma.Item, principal finding.Principal) {
+	id := fmt.Sprintf("%s/%s/%s/%d", rule.Name, strings.ToLower(v.Tenant), group, rule.Correlation.Slot(closed.Time))
+	s := e.slots[id]
+	if s == nil {
+		s = &slot{records: map[string]bool{}, users: map[string]bool{}}
+		s.finding = finding.Finding{ID: id, Rule: rule.Name, Title: rule.Title, Level: levelFor(rule, principal), Kind: rule.Custom.Kind,
+			Techniques: rule.Techniques, Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook,
+			Tenant: v.Tenant, Time: closed.Time, Principal: principal, Actor: principal}
+		e.slots[id] = s
+	}
+	if closed.Time.Before(s.finding.Time) {
+		s.finding.Time = closed.Time
+	}
+	for _, record := range recordsOf(items) {
+		p, kept := e.proofs[record]
+		if !kept || s.records[record] {
+			continue
+		}
+		s.records[record], s.changed = true, true
+		s.users[strings.ToLower(p.Principal)] = true
+		s.finding.Proof = insertProof(s.finding.Proof, p)
+	}
+	s.finding.Count = len(s.records)
+	s.finding.Revision = len(s.records)
+	s.finding.Says = e.says(rule, v, s.finding, map[string]string{"users": fmt.Sprint(len(s.users)), "count": fmt.Sprint(len(s.records))})
+}
+
+// insertProof keeps the first records by time and id.
+func insertProof(proof []finding.Proof, p finding.Proof) []finding.Proof {
+	i := sort.Search(len(proof), func(i int) bool {
+		if !proof[i].Time.Equal(p.Time) {
+			return proof[i].Time.After(p.Time)
+		}
+		return proof[i].Record > p.Record
+	})
+	proof = slices.Insert(slices.Clone(proof), i, p)
+	if len(proof) > finding.MaxProof {
+		proof = proof[:finding.MaxProof]
+	}
+	return proof
+}
+
+// Flush returns the findings of correlations that have changed since.
+func (e *Engine) Flush() []finding.Finding {
+	var out []finding.Finding
+	for _, s := range e.slots {
+		if s.changed {
+			s.changed = false
+			out = append(out, s.finding)
+		}
+	}
+	slices.SortFunc(out, byTime)
+	return out
+}
+
+func byTime(a, b finding.Finding) int {
+	if c := a.Time.Compare(b.Time); c != 0 {
+		return c
+	}
+	return strings.Compare(a.ID, b.ID)
+}
+
+// Settle confirms unconfirmed findings that the watermark has passed by ten minutes; a zero watermark is the end
+// of input, which confirms all.
+func (e *Engine) Settle(watermark time.Time) []finding.Finding {
+	var out []finding.Finding
+	for _, s := range e.singles {
+		if !s.finding.Unconfirmed || s.settled || s.finding.Withdrawn != "" {
+			continue
+		}
+		if !watermark.IsZero() && s.finding.Time.Add(settles).After(watermark) {
+			continue
+		}
+		s.settled, s.finding.Unconfirmed = true, false
+		s.finding.Revision++
+		out = append(out, s.finding)
+	}
+	slices.SortFunc(out, byTime)
+	return out
+}
+
+// Current are all findings that the engine holds, as they stand.
+func (e *Engine) Current() []finding.Finding {
+	var out []finding.Finding
+	for _, s := range e.singles {
+		out = append(out, s.finding)
+	}
+	for _, s := range e.slots {
+		s.changed = false
+		out = append(out, s.finding)
+	}
+	slices.SortFunc(out, byTime)
+	return out
+}
+
+// Silenced counts, by rule, the records that an unknown fact kept from matching.
+func (e *Engine) Silenced() map[string]int { return e.silenced }
+
+// Forget drops state about event times before t.
+func (e *Engine) Forget(t time.Time) {
+	for _, c := range e.correlators {
+		c.Correlator.Forget(t)
+	}
+	for id, s := range e.singles {
+		if s.finding.Time.Before(t) {
+			delete(e.singles, id)
+		}
+	}
+	for id, s := range e.slots {
+		if s.finding.Time.Before(t) {
+			delete(e.slots, id)
+		}
+	}
+	for id, p := range e.proofs {
+		if p.Time.Before(t) {
+			delete(e.proofs, id)
+			delete(e.actors, id)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package detectors
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"cordon/detectors/sigma"
+	"cordon/internal/directory"
+)
+
+// Load reads every rule below a folder: *.yml, but lists.yml and the *.test.yml beside the rules. Rules may name
+// the lists of the folder and the directory's lists of privileged roles.
+func Load(rules fs.FS) ([]*sigma.Rule, error) {
+	lists := sigma.Lists(directory.Lists())
+	if f, err := rules.Open("lists.yml"); err == nil {
+		own, err := sigma.ParseLists("lists.yml", f)
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("reading lists: %w", err)
+		}
+		for name, members := range own {
+			lists[name] = members
+		}
+	}
+	var all []*sigma.Rule
+	err := fs.WalkDir(rules, ".", func(file string, entry fs.DirEntry, err error) error {
+		ext := path.Ext(file)
+		if err != nil || entry.IsDir() || ext != ".yml" && ext != ".yaml" || file == "lists.yml" || strings.HasSuffix(file, ".test"+ext) {
+			return err
+		}
+		f, err := rules.Open(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		parsed, err := sigma.Parse(file, f, lists)
+		all = append(all, parsed...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("loading rules: %w", err)
+	}
+	return all, nil
+}

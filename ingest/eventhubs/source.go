@@ -1,0 +1,192 @@
+// Package eventhubs reads an Azure event hub into LOGS: one reader a partition, each resuming where its stored
+// checkpoint says. It is a source of ingest; the other end of the real SDK may be Azure or the simulator.
+package eventhubs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"cordon/ingest"
+	"cordon/internal/bus"
+	"cordon/internal/clock"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
+	"go.uber.org/zap"
+)
+
+const (
+	drain       = 4 * time.Millisecond // how long a reader waits for more once one message has come
+	most        = 300                  // messages handed on at once
+	idleAfter   = 5 * time.Second      // a caught-up reader says so this often
+	retryFirst  = 200 * time.Millisecond
+	retryMost   = 15 * time.Second
+	propertiesT = 15 * time.Second
+)
+
+// Config names one hub.
+type Config struct {
+	Namespace        string // fully qualified, for a credential
+	Hub              string
+	ConsumerGroup    string // $Default where empty
+	ConnectionString string // the emulator's or the simulator's; Azure is reached by Credential
+	Credential       azcore.TokenCredential
+	Tenants          []string // whose records may come from here
+}
+
+// Name is what the source is called in checkpoints.
+func (c Config) Name() string { return c.Namespace + "/" + c.Hub }
+
+// Source reads every partition of one hub.
+type Source struct {
+	cfg   Config
+	bus   *bus.Bus
+	clock clock.Clock
+	log   *zap.Logger
+}
+
+// New returns a source; Run reads it.
+func New(cfg Config, b *bus.Bus, c clock.Clock, log *zap.Logger) *Source {
+	return &Source{cfg: cfg, bus: b, clock: c, log: log.With(zap.String("source", cfg.Name()))}
+}
+
+// Run reads until ctx ends. What fails is tried again for as long as it takes: the hub keeps the records.
+func (s *Source) Run(ctx context.Context) error {
+	return s.persist(ctx, "reading hub", func(ctx context.Context, _ func()) error {
+		client, err := s.connect()
+		if err != nil {
+			return err
+		}
+		defer s.close(client.Close)
+		asking, cancel := context.WithTimeout(ctx, propertiesT)
+		hub, err := client.GetEventHubProperties(asking, nil)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("asking for the hub's partitions: %w", err)
+		}
+		var readers sync.WaitGroup
+		for _, id := range hub.PartitionIDs {
+			readers.Go(func() {
+				_ = s.persist(ctx, "reading partition "+id, func(ctx context.Context, works func()) error {
+					return s.read(ctx, client, id, works)
+				})
+			})
+		}
+		readers.Wait()
+		return nil
+	})
+}
+
+// persist calls work until ctx ends, with growing waits between failures; works resets them.
+func (s *Source) persist(ctx context.Context, what string, work func(ctx context.Context, works func()) error) error {
+	wait := retryFirst
+	for {
+		err := work(ctx, func() { wait = retryFirst })
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			s.log.Warn(what+"; trying again", zap.Duration("in", wait), zap.Error(err))
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
+		wait = min(2*wait, retryMost)
+	}
+}
+
+func (s *Source) connect() (*azeventhubs.ConsumerClient, error) {
+	group := s.cfg.ConsumerGroup
+	if group == "" {
+		group = azeventhubs.DefaultConsumerGroup
+	}
+	var client *azeventhubs.ConsumerClient
+	var err error
+	if s.cfg.ConnectionString != "" {
+		client, err = azeventhubs.NewConsumerClientFromConnectionString(s.cfg.ConnectionString, "", group, nil)
+	} else {
+		client, err = azeventhubs.NewConsumerClient(s.cfg.Namespace, s.cfg.Hub, group, s.cfg.Credential, nil)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connecting: %w", err)
+	}
+	return client, nil
+}
+
+// close gives a connection a moment to say good-bye, also when ctx has ended.
+func (s *Source) close(end func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := end(ctx); err != nil {
+		s.log.Debug("closing", zap.Error(err))
+	}
+}
+
+// read opens the partition where its checkpoint stands and stores what comes.
+func (s *Source) read(ctx context.Context, client *azeventhubs.ConsumerClient, id string, works func()) error {
+	partition, started, err := ingest.Open(ctx, s.bus, s.cfg.Name(), id, s.cfg.Tenants)
+	if err != nil {
+		return err
+	}
+	level := int64(1) // two readers of one partition: the younger one wins, the older one is told
+	options := &azeventhubs.PartitionClientOptions{OwnerLevel: &level}
+	if at := partition.At(); started && at.Sequence >= 0 {
+		options.StartPosition = azeventhubs.StartPosition{SequenceNumber: &at.Sequence, Inclusive: !at.Done}
+	} else {
+		earliest := true // without it a new reader would begin at the newest
+		options.StartPosition = azeventhubs.StartPosition{Earliest: &earliest}
+	}
+	reader, err := client.NewPartitionClient(id, options)
+	if err != nil {
+		return fmt.Errorf("opening partition: %w", err)
+	}
+	defer s.close(reader.Close)
+	for ctx.Err() == nil {
+		events, err := s.receive(ctx, reader, 1, idleAfter)
+		if err != nil {
+			return err
+		}
+		works()
+		if len(events) == 0 {
+			if err := partition.Idle(ctx, s.clock.Now()); err != nil {
+				return err
+			}
+			continue
+		}
+		more, err := s.receive(ctx, reader, most, drain)
+		if err != nil {
+			return err
+		}
+		if err := partition.Store(ctx, messages(append(events, more...))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// receive waits for count events at most for wait. The SDK would wait for all of them or for the deadline.
+func (s *Source) receive(ctx context.Context, reader *azeventhubs.PartitionClient, count int, wait time.Duration) ([]*azeventhubs.ReceivedEventData, error) {
+	receiving, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	events, err := reader.ReceiveEvents(receiving, count, nil)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("receiving: %w", err)
+	}
+	return events, nil
+}
+
+func messages(events []*azeventhubs.ReceivedEventData) []ingest.Message {
+	out := make([]ingest.Message, 0, len(events))
+	for _, e := range events {
+		m := ingest.Message{Sequence: e.SequenceNumber, Body: e.Body}
+		if e.EnqueuedTime != nil {
+			m.Enqueued = e.EnqueuedTime.UTC()
+		}
+		out = append(out, m)
+	}
+	return out
+}

@@ -1,0 +1,304 @@
+// Package app is the whole of Cordon in one process: it opens the bus and runs the rooms. `cordon serve` and
+// `cordon try` run it, tests start and stop it; it knows nothing of who is at the other end of its URLs.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"cordon/actions"
+	"cordon/detectors"
+	"cordon/detectors/rules"
+	"cordon/ingest/eventhubs"
+	"cordon/internal/bus"
+	"cordon/internal/chat"
+	"cordon/internal/clock"
+	"cordon/internal/config"
+	"cordon/internal/console"
+	"cordon/internal/directory"
+	"cordon/internal/evidence"
+	"cordon/internal/incident"
+	"cordon/playbooks"
+	"cordon/playbooks/library"
+	"go.uber.org/zap"
+)
+
+// Options are what the configuration does not say.
+type Options struct {
+	Clock clock.Clock // the wall clock where nil
+	Log   *zap.Logger // silent where nil
+}
+
+// App is a running Cordon.
+type App struct {
+	cfg     *config.Config
+	clock   clock.Clock
+	log     *zap.Logger
+	bus     *bus.Bus
+	store   *incident.Store
+	dir     *directory.Directory
+	tenants *tenants
+	console *console.Server
+	listen  net.Listener
+	people  []console.Analyst
+
+	cancel  context.CancelFunc
+	parts   sync.WaitGroup
+	failed  chan error
+	stopped sync.Once
+	stopErr error
+}
+
+// New builds an application: everything that can be wrong with its configuration, rules and playbooks is said here.
+// It holds the data folder until Stop.
+func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error) {
+	if o.Clock == nil {
+		o.Clock = clock.Wall{}
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	a = &App{cfg: cfg, clock: o.Clock, log: o.Log, dir: directory.New(), failed: make(chan error, 1)}
+	for name := range cfg.Guardrails {
+		if _, ok := actions.Find(name); !ok {
+			return nil, fmt.Errorf("guardrails: there is no action %q", name)
+		}
+	}
+	if a.tenants, err = reach(cfg); err != nil {
+		return nil, err
+	}
+	if a.people, err = analysts(cfg); err != nil {
+		return nil, err
+	}
+	if a.bus, err = bus.Open(ctx, bus.Config{Dir: cfg.Data, URL: cfg.NATS, LogsMaxBytes: cfg.LogsMax, Log: o.Log}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			a.bus.Close()
+		}
+	}()
+	a.store = incident.NewStore(a.bus)
+	a.console, err = console.New(console.Config{Bus: a.bus, Store: a.store, Clock: a.clock, Analysts: a.people, Tenant: a.tenants.Name, Mode: a.tenants.Mode, Log: o.Log})
+	if err != nil {
+		return nil, err
+	}
+	if a.listen, err = net.Listen("tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("opening the console's port: %w", err)
+	}
+	return a, nil
+}
+
+func folder(path string, shipped fs.FS) fs.FS {
+	if path == "" {
+		return shipped
+	}
+	return os.DirFS(path)
+}
+
+// Start runs the rooms and returns once they work.
+func (a *App) Start(ctx context.Context) error {
+	ruleSet, err := detectors.Load(folder(a.cfg.Rules, rules.Shipped))
+	if err != nil {
+		return err
+	}
+	books, err := playbooks.Load(folder(a.cfg.Playbooks, library.Shipped))
+	if err != nil {
+		return fmt.Errorf("loading playbooks: %w", err)
+	}
+	room, err := detectors.New(a.bus, ruleSet, a.dir, []string{a.cfg.Application.ID}, a.clock, a.log)
+	if err != nil {
+		return err
+	}
+	if err := a.dir.Restore(ctx, a.bus, a.tenants.ids()); err != nil {
+		return err
+	}
+	a.readDirectory(ctx)
+
+	running, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
+	a.run(running, "detectors", room.Run)
+	a.run(running, "playbooks", playbooks.New(a.bus, a.store, books, a.tenants, a.clock, a.log).Run)
+	a.run(running, "actions", actions.NewWorker(a.bus, a.store, a.tenants, a.clock, a.log).Run)
+	a.run(running, "evidence", (&evidence.Keeper{Bus: a.bus, Store: a.store, Clock: a.clock}).Run)
+	a.run(running, "console", func(ctx context.Context) error { return a.console.Serve(ctx, a.listen) })
+	a.run(running, "directory", a.keepDirectory)
+	if s := a.cfg.Chat.Slack; s != nil {
+		token, err := s.Token.Read()
+		if err != nil {
+			return errors.Join(fmt.Errorf("chat.slack.token: %w", err), a.Stop(ctx))
+		}
+		slack := chat.NewSlack(a.bus, a.store, chat.Config{URL: s.URL, Token: token, Channel: s.Channel,
+			Link: func(n uint64) string { return fmt.Sprintf("%s/i/%d", a.URL(), n) }})
+		a.run(running, "chat", slack.Run)
+	}
+	sources, err := a.sources()
+	if err != nil {
+		return errors.Join(err, a.Stop(ctx))
+	}
+	for _, s := range sources {
+		a.run(running, "ingest", s.Run)
+	}
+	return nil
+}
+
+// run owns one part's goroutine. A part that ends before it is told to takes the application down: half a Cordon
+// is worse than one that is started again.
+func (a *App) run(ctx context.Context, name string, part func(context.Context) error) {
+	a.parts.Go(func() {
+		err := part(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = errors.New("it ended by itself")
+		}
+		select {
+		case a.failed <- fmt.Errorf("running %s: %w", name, err):
+		default: // another part failed first
+		}
+	})
+}
+
+// Wait returns when ctx ends or a part has failed.
+func (a *App) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-a.failed:
+		return err
+	}
+}
+
+// Stop ends every part, waits for them, and gives the data folder back. It may be called twice.
+func (a *App) Stop(context.Context) error {
+	a.stopped.Do(func() {
+		if a.cancel != nil {
+			a.cancel()
+		}
+		a.parts.Wait()
+		_ = a.listen.Close() // closed already where the console served it
+		a.bus.Close()
+	})
+	return a.stopErr
+}
+
+// Addr is where the console listens.
+func (a *App) Addr() string { return a.listen.Addr().String() }
+
+// URL is where people reach the console.
+func (a *App) URL() string {
+	if a.cfg.URL != "" {
+		return strings.TrimSuffix(a.cfg.URL, "/")
+	}
+	return "http://" + a.Addr()
+}
+
+// Link makes a one-time way in for an analyst, to a page of the console.
+func (a *App) Link(analyst, page string) (string, error) {
+	return a.console.Link(a.URL(), analyst, page)
+}
+
+// Store gives read access to the incidents, for those who run the application in their own process.
+func (a *App) Store() *incident.Store { return a.store }
+
+// Bus gives read access to the streams, for those who run the application in their own process.
+func (a *App) Bus() *bus.Bus { return a.bus }
+
+// Settled waits until nothing moves: every worker has handled all there is, twice in a row.
+func (a *App) Settled(ctx context.Context) error {
+	last := ""
+	for {
+		idle, mark, err := a.bus.Idle(ctx)
+		if err != nil {
+			return fmt.Errorf("waiting for Cordon to settle: %w", err)
+		}
+		if idle && mark == last {
+			return nil
+		}
+		last = ""
+		if idle {
+			last = mark
+		}
+		select {
+		case <-time.After(15 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for Cordon to settle: %w", ctx.Err())
+		case err := <-a.failed:
+			return err
+		}
+	}
+}
+
+// FastForward fires every timer that is due by t; the clock that the application was given must have been moved.
+func (a *App) FastForward(ctx context.Context, t time.Time) error { return a.bus.FireTimers(ctx, t) }
+
+// NextTimer tells when the next timer is due.
+func (a *App) NextTimer(ctx context.Context) (time.Time, bool, error) { return a.bus.NextTimer(ctx) }
+
+func (a *App) sources() ([]*eventhubs.Source, error) {
+	var out []*eventhubs.Source
+	for _, t := range a.cfg.Tenants {
+		for i, s := range t.Sources {
+			cfg := eventhubs.Config{Namespace: s.EventHub.Namespace, Hub: s.EventHub.Hub, ConsumerGroup: s.EventHub.ConsumerGroup, Tenants: []string{t.ID}}
+			var err error
+			if s.EventHub.ConnectionString.IsSet() {
+				cfg.ConnectionString, err = s.EventHub.ConnectionString.Read()
+			} else {
+				cfg.Credential, err = t.Credential.For(t.ID)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("tenant %s, sources[%d]: %w", t.Name, i, err)
+			}
+			out = append(out, eventhubs.New(cfg, a.bus, a.clock, a.log))
+		}
+	}
+	return out, nil
+}
+
+// How often the directory is read from Graph again; in between the audit stream keeps it current.
+const directoryEvery = time.Hour
+
+// readDirectory asks each tenant's Graph who is privileged. A tenant that does not answer keeps what was known.
+func (a *App) readDirectory(ctx context.Context) {
+	var tenants sync.WaitGroup
+	for _, id := range a.tenants.ids() {
+		tenants.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+			defer cancel()
+			access, err := a.tenants.Access(id)
+			var s directory.Snapshot
+			if err == nil {
+				s, err = directory.ReadGraph(ctx, access.Graph, id, a.clock.Now())
+			}
+			if err == nil {
+				a.dir.Load(s)
+				err = directory.Save(ctx, a.bus, s)
+			}
+			if err != nil && ctx.Err() == nil {
+				a.log.Warn("reading who is privileged; what was known stays", zap.String("tenant", id), zap.Error(err))
+			}
+		})
+	}
+	tenants.Wait()
+}
+
+func (a *App) keepDirectory(ctx context.Context) error {
+	tick := time.NewTicker(directoryEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			a.readDirectory(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

@@ -1,0 +1,304 @@
+// Package offline runs the detectors over exported files, without any stream: `cordon detect`.
+package offline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"cordon/detectors"
+	"cordon/detectors/rules"
+	"cordon/ingest/export"
+	"cordon/internal/directory"
+	"cordon/internal/finding"
+	"cordon/internal/record"
+	"go.yaml.in/yaml/v3"
+)
+
+// Options are the flags of `cordon detect`.
+type Options struct {
+	Files     []string
+	Rules     string // folder; what ships where empty
+	Directory string // YAML file of role holders
+	Tenant    string // of records that name none
+	Assume    time.Time
+	JSON      bool
+	In        io.Reader
+	Out, Errs io.Writer
+}
+
+// Count is what became of one file's records.
+type Count struct {
+	File     string
+	Decoded  int            // looked at by the detectors
+	Taken    map[string]int // of categories without a decoder
+	Rejected []Rejected
+}
+
+// Rejected is a line that is no record, and why.
+type Rejected struct {
+	Line   int
+	Reason string
+}
+
+// Found is one line of the output.
+type Found struct {
+	Time      time.Time `json:"time"`
+	Tenant    string    `json:"tenant"`
+	Rule      string    `json:"rule"`
+	Title     string    `json:"title"`
+	Level     string    `json:"level"`
+	Actor     string    `json:"actor"`
+	Technique []string  `json:"technique"`
+	Records   []Place   `json:"records"`
+	Says      string    `json:"-"`
+}
+
+// Place is where a proving record stands: its line, counted from 0.
+type Place struct {
+	File string `json:"file"`
+	Line int    `json:"line"`
+	ID   string `json:"id"`
+}
+
+// Result is everything that a run found.
+type Result struct {
+	Findings []Found
+	Counts   []Count
+	Silenced map[string]int // rules that an unknown fact kept from firing, and on how many records
+}
+
+// Detect reads the files twice: once to learn from their audit records who is privileged, once to match.
+func Detect(ctx context.Context, o Options) (*Result, error) {
+	set, err := detectors.Load(rules.Shipped)
+	if o.Rules != "" {
+		set, err = detectors.Load(os.DirFS(o.Rules))
+	}
+	if err != nil {
+		return nil, err
+	}
+	dir := directory.New()
+	if o.Directory != "" {
+		if err := loadDirectory(dir, o.Directory); err != nil {
+			return nil, err
+		}
+	}
+	files, cleanup, err := spool(o)
+	if err != nil {
+		return nil, err
+	}
+	defer cleanup()
+	engine, err := detectors.NewEngine(set, dir)
+	if err != nil {
+		return nil, err
+	}
+	defaults := record.Defaults{Tenant: o.Tenant, Assume: o.Assume}
+	for i := range files {
+		err := export.Read(files[i], nil, func(it export.Item) error {
+			if it.Err == nil {
+				if r, err := record.Decode(it.Raw, defaults); err == nil {
+					dir.Observe(r)
+				}
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			return nil, named(err, files[i], o.Files[i])
+		}
+	}
+	out := &Result{Silenced: engine.Silenced()}
+	for i := range files {
+		count := Count{File: o.Files[i], Taken: map[string]int{}}
+		err := export.Read(files[i], nil, func(it export.Item) error {
+			if it.Err != nil {
+				count.Rejected = append(count.Rejected, Rejected{it.Line, it.Err.Error()})
+				return ctx.Err()
+			}
+			r, err := record.Decode(slices.Clone(it.Raw), defaults)
+			switch {
+			case err != nil:
+				count.Rejected = append(count.Rejected, Rejected{it.Line, err.Error()})
+			case !r.Decoded():
+				count.Taken[r.Category]++
+			default:
+				count.Decoded++
+				engine.Process(r, strconv.Itoa(i)+":"+strconv.Itoa(it.Line))
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			return nil, named(err, files[i], o.Files[i])
+		}
+		out.Counts = append(out.Counts, count)
+	}
+	engine.Settle(time.Time{}) // the end of input
+	for _, f := range engine.Current() {
+		if f.Withdrawn == "" {
+			out.Findings = append(out.Findings, o.found(f))
+		}
+	}
+	return out, nil
+}
+
+// named puts the name that the user gave in place of a spooled file's.
+func named(err error, spooled, given string) error {
+	if spooled == given {
+		return err
+	}
+	return errors.New(strings.ReplaceAll(err.Error(), spooled, given))
+}
+
+func (o Options) found(f finding.Finding) Found {
+	out := Found{Time: f.Time, Tenant: f.Tenant, Rule: f.Rule, Title: f.Title, Level: f.Level, Actor: f.Actor.Label(), Technique: f.Techniques, Says: f.Says}
+	for _, p := range f.Proof {
+		for _, position := range p.Positions {
+			file, line, _ := strings.Cut(position, ":")
+			i, err := strconv.Atoi(file)
+			n, lineErr := strconv.Atoi(line)
+			if err == nil && lineErr == nil {
+				out.Records = append(out.Records, Place{File: o.Files[i], Line: n, ID: p.Record})
+			}
+		}
+	}
+	return out
+}
+
+// maxInput bounds what is kept of standard input.
+const maxInput = 8 << 30
+
+// spool keeps standard input in a file, for it is read twice.
+func spool(o Options) (files []string, cleanup func(), err error) {
+	files, cleanup = slices.Clone(o.Files), func() {}
+	for i, name := range files {
+		if name != "-" {
+			continue
+		}
+		f, err := os.CreateTemp("", "cordon-detect-")
+		if err != nil {
+			return nil, cleanup, fmt.Errorf("keeping standard input: %w", err)
+		}
+		cleanup = func() { _ = os.Remove(f.Name()) }
+		_, err = io.Copy(f, io.LimitReader(o.In, maxInput))
+		if err := errors.Join(err, f.Close()); err != nil {
+			cleanup()
+			return nil, func() {}, fmt.Errorf("keeping standard input: %w", err)
+		}
+		files[i] = f.Name()
+	}
+	return files, cleanup, nil
+}
+
+func loadDirectory(d *directory.Directory, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("opening the directory: %w", err)
+	}
+	defer f.Close()
+	dec := yaml.NewDecoder(f)
+	dec.KnownFields(true)
+	for {
+		var s directory.Snapshot
+		if err := dec.Decode(&s); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if s.Tenant == "" || s.Read.IsZero() {
+			return fmt.Errorf("%s: a directory needs tenant, read (a time) and principals", file)
+		}
+		d.Load(s)
+	}
+}
+
+// Run is `cordon detect`: findings on standard output, what became of the records on standard error.
+func Run(ctx context.Context, o Options) error {
+	result, err := Detect(ctx, o)
+	if err != nil {
+		return err
+	}
+	if o.JSON {
+		enc := json.NewEncoder(o.Out)
+		enc.SetEscapeHTML(false)
+		for _, f := range result.Findings {
+			if err := enc.Encode(f); err != nil {
+				return fmt.Errorf("printing: %w", err)
+			}
+		}
+	} else if err := table(o.Out, result.Findings); err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	for _, c := range result.Counts {
+		tell(o.Errs, c)
+	}
+	for _, rule := range sortedKeys(result.Silenced) {
+		fmt.Fprintf(o.Errs, "rule %s could not be decided for %d records: who is privileged is not known; give --directory\n", rule, result.Silenced[rule])
+	}
+	return nil
+}
+
+func table(out io.Writer, findings []Found) error {
+	w := tabwriter.NewWriter(out, 2, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TIME\tTENANT\tRULE\tLEVEL\tTECHNIQUE\tRECORDS\tWHAT")
+	for _, f := range findings {
+		var lines []string
+		for _, r := range f.Records {
+			lines = append(lines, strconv.Itoa(r.Line))
+		}
+		if len(lines) > 8 {
+			lines = append(lines[:8], fmt.Sprintf("… (%d)", len(f.Records)))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Time.Format(time.RFC3339), clip(f.Tenant, 8), f.Rule, f.Level, strings.Join(f.Technique, " "), strings.Join(lines, ","), f.Says)
+	}
+	return w.Flush()
+}
+
+// told is how many rejected lines of a file are listed one by one.
+const told = 20
+
+func tell(w io.Writer, c Count) {
+	taken := 0
+	var categories []string
+	for _, name := range sortedKeys(c.Taken) {
+		taken += c.Taken[name]
+		categories = append(categories, fmt.Sprintf("%s %d", name, c.Taken[name]))
+	}
+	fmt.Fprintf(w, "%s: %d records read", c.File, c.Decoded)
+	if taken > 0 {
+		fmt.Fprintf(w, ", %d taken without a decoder (%s)", taken, strings.Join(categories, ", "))
+	}
+	if len(c.Rejected) > 0 {
+		fmt.Fprintf(w, ", %d not read:", len(c.Rejected))
+	}
+	fmt.Fprintln(w)
+	for i, r := range c.Rejected {
+		if i == told {
+			fmt.Fprintf(w, "  … and %d more\n", len(c.Rejected)-told)
+			break
+		}
+		fmt.Fprintf(w, "  line %d: %s\n", r.Line, r.Reason)
+	}
+}
+
+func sortedKeys(m map[string]int) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func clip(s string, most int) string {
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

@@ -1,0 +1,142 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T) *Bus {
+	t.Helper()
+	b, err := Open(t.Context(), Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	t.Cleanup(b.Close)
+	return b
+}
+
+func TestOneOwnerOfTheDataFolder(t *testing.T) {
+	dir := t.TempDir()
+	first, err := Open(t.Context(), Config{Dir: dir})
+	require.NoError(t, err)
+	_, err = Open(t.Context(), Config{Dir: dir})
+	require.ErrorIs(t, err, ErrDataFolderInUse)
+	first.Close()
+	again, err := Open(t.Context(), Config{Dir: dir})
+	require.NoError(t, err)
+	again.Close()
+}
+
+func TestBatchLandsWholeOrNotAtAll(t *testing.T) {
+	b := open(t)
+	cp := CheckpointSubject("hub", "0")
+	batch := func(expect uint64) []Message {
+		var msgs []Message
+		for i := range 20 {
+			msgs = append(msgs, Message{Subject: LogSubject("Tenant.With.Dots", "AuditLogs", fmt.Sprint(i)), Data: []byte("{}")})
+		}
+		return append(msgs, Message{Subject: cp, Data: []byte("1"), ExpectLast: &expect,
+			Header: nats.Header{"Nats-Rollup": {"sub"}, "Nats-TTL": {"never"}}})
+	}
+	last, err := b.PublishBatch(t.Context(), batch(0))
+	require.NoError(t, err)
+	require.EqualValues(t, 21, last)
+
+	_, err = b.PublishBatch(t.Context(), batch(0)) // a reader that lost its partition
+	require.ErrorIs(t, err, ErrConflict)
+	seq, err := b.LastSequence(t.Context(), Logs)
+	require.NoError(t, err)
+	require.EqualValues(t, 21, seq, "the refused batch left nothing behind")
+
+	_, err = b.PublishBatch(t.Context(), batch(21))
+	require.NoError(t, err)
+	msg, err := b.Last(t.Context(), Logs, cp)
+	require.NoError(t, err)
+	require.EqualValues(t, 42, msg.Sequence)
+}
+
+func TestTenantShardIsAddedToRecords(t *testing.T) {
+	b := open(t)
+	_, err := b.Publish(t.Context(), Message{Subject: LogSubject("8d4121ed-0008-406d-bff9-0d5bb312183c", "AuditLogs", "*.>"), Data: []byte("{}")})
+	require.NoError(t, err)
+	s, err := b.Stream(t.Context(), Logs)
+	require.NoError(t, err)
+	msg, err := s.GetMsg(t.Context(), 1)
+	require.NoError(t, err)
+	require.Regexp(t, `^logs\.\d+\.8d4121ed-0008-406d-bff9-0d5bb312183c\.auditlogs\.\d+$`, msg.Subject)
+}
+
+func TestWorkerGetsAFailedMessageAgain(t *testing.T) {
+	b := open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := b.Publish(ctx, Message{Subject: FindingSubject("t"), Data: []byte("x")})
+	require.NoError(t, err)
+	tries := 0
+	err = b.Run(ctx, Worker{Stream: Findings, Durable: "test"}, func(context.Context, jetstream.Msg) error {
+		tries++
+		if tries < 3 {
+			return &RetryAfter{Wait: time.Millisecond, Err: fmt.Errorf("try %d", tries)}
+		}
+		cancel()
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, 3, tries)
+}
+
+func TestTimersFireWhenTheClockJumps(t *testing.T) {
+	b := open(t)
+	far := time.Now().Add(time.Hour)
+	require.NoError(t, b.Schedule(t.Context(), Timer{ID: "a.b", Incident: "incidents.t.p", Kind: "again", Step: "contain.1", At: far}))
+	require.NoError(t, b.Schedule(t.Context(), Timer{ID: "a.c", Incident: "incidents.t.p", Kind: "due", At: far.Add(time.Hour)}))
+	at, ok, err := b.NextTimer(t.Context())
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.WithinDuration(t, far, at, 0)
+
+	require.NoError(t, b.FireTimers(t.Context(), far))
+	msg, err := b.Last(t.Context(), Timers, "due.a.b")
+	require.NoError(t, err)
+	var got Timer
+	require.NoError(t, json.Unmarshal(msg.Data, &got))
+	require.Equal(t, "contain.1", got.Step)
+	msg, err = b.Last(t.Context(), Timers, "due.a.c")
+	require.NoError(t, err)
+	require.Nil(t, msg, "not due yet")
+}
+
+func TestJetStreamFiresATimerByItself(t *testing.T) {
+	b := open(t)
+	require.NoError(t, b.Schedule(t.Context(), Timer{ID: "soon", Kind: "again", At: time.Now().Add(time.Second)}))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := b.Run(ctx, Worker{Stream: Timers, Durable: "due", Filter: []string{"due.>"}}, func(_ context.Context, m jetstream.Msg) error {
+		cancel()
+		return nil
+	})
+	require.NoError(t, err)
+	require.ErrorIs(t, ctx.Err(), context.Canceled, "the timer fired before the test's deadline")
+}
+
+func TestTokensAreSafeAndStable(t *testing.T) {
+	require.Equal(t, "8d4121ed-0008", Token("8D4121ED-0008"))
+	for _, name := range []string{"*.>", "a.b", "", ">", "avery@contoso.example", strings.Repeat("a", 100), "h--forged", "é"} {
+		require.Regexp(t, `^h--[0-9a-f]{32}$`, Token(name), name)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.String().Draw(t, "name")
+		require.Regexp(t, `^[a-z0-9-]{1,64}$`, Token(s))
+		require.Equal(t, Token(s), Token(strings.ToLower(s)))
+		require.Regexp(t, `^[0-9]{1,2}$`, Bucket(s))
+	})
+}

@@ -1,0 +1,271 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+// AckWait is how long a worker may be silent about a message before another gets it.
+const AckWait = 4 * time.Second
+
+// Worker is a durable consumer of a stream.
+type Worker struct {
+	Stream  string
+	Durable string
+	Filter  []string
+	// Parallel is how many messages are handled at once; 0 or 1 keeps the stream's order.
+	Parallel int
+	// Ahead is how many messages may be held unacknowledged; it defaults to 1 for an ordered worker.
+	Ahead int
+}
+
+// Handler does the work that a message asks for. When it returns nil the message is done; an error brings the
+// message back later, as often as it takes: nothing is dropped.
+type Handler func(ctx context.Context, msg jetstream.Msg) error
+
+// RetryAfter is an error that says when the message should come back.
+type RetryAfter struct {
+	Wait time.Duration
+	Err  error
+}
+
+func (r *RetryAfter) Error() string { return fmt.Sprintf("%v (again in %s)", r.Err, r.Wait) }
+func (r *RetryAfter) Unwrap() error { return r.Err }
+
+// Run handles the worker's messages until ctx ends, then waits for those in hand.
+func (b *Bus) Run(ctx context.Context, w Worker, handle Handler) error {
+	parallel := max(w.Parallel, 1)
+	consumer, err := b.js.CreateOrUpdateConsumer(ctx, w.Stream, jetstream.ConsumerConfig{
+		Durable: w.Durable, FilterSubjects: w.Filter, AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: AckWait, MaxDeliver: -1, MaxAckPending: max(w.Ahead, parallel),
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+	})
+	if err != nil {
+		return fmt.Errorf("creating consumer %s: %w", w.Durable, err)
+	}
+	b.mu.Lock()
+	b.consumers = append(b.consumers, consumer)
+	b.mu.Unlock()
+	it, err := consumer.Messages(jetstream.PullMaxMessages(max(w.Ahead, parallel)),
+		jetstream.PullExpiry(2*time.Second), jetstream.PullHeartbeat(500*time.Millisecond))
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", w.Durable, err)
+	}
+	stop := context.AfterFunc(ctx, it.Stop)
+	defer stop()
+
+	var hands sync.WaitGroup
+	defer hands.Wait()
+	free := make(chan struct{}, parallel)
+	for {
+		msg, err := it.Next()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, jetstream.ErrMsgIteratorClosed):
+			return fmt.Errorf("reading %s: the server closed the subscription", w.Durable)
+		case err != nil:
+			b.log.Debug("pulling", zap.String("consumer", w.Durable), zap.Error(err))
+			continue // a missed heartbeat: the iterator pulls again by itself
+		}
+		free <- struct{}{}
+		if parallel == 1 {
+			b.one(ctx, w, msg, handle)
+			<-free
+			continue
+		}
+		hands.Go(func() {
+			defer func() { <-free }()
+			b.one(ctx, w, msg, handle)
+		})
+	}
+}
+
+// one handles a message, keeps it in hand with a sign of life each second, and acknowledges or gives it back.
+func (b *Bus) one(ctx context.Context, w Worker, msg jetstream.Msg, handle Handler) {
+	done := make(chan struct{})
+	var pulse sync.WaitGroup
+	pulse.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_ = msg.InProgress() // a lost sign of life shows as redelivery, which every handler bears
+			case <-done:
+				return
+			}
+		}
+	})
+	err := handle(ctx, msg)
+	close(done)
+	pulse.Wait()
+	if err == nil {
+		if err := msg.Ack(); err != nil {
+			b.log.Warn("acknowledging", zap.String("consumer", w.Durable), zap.Error(err))
+		}
+		return
+	}
+	if ctx.Err() != nil {
+		_ = msg.Nak() // shutting down: somebody else may have it at once
+		return
+	}
+	wait := backoff(msg)
+	if again := (*RetryAfter)(nil); errors.As(err, &again) {
+		wait = again.Wait
+	}
+	b.log.Warn("handling a message; it comes again", zap.String("consumer", w.Durable), zap.String("subject", msg.Subject()), zap.Duration("in", wait), zap.Error(err))
+	_ = msg.NakWithDelay(wait)
+}
+
+func backoff(msg jetstream.Msg) time.Duration {
+	wait := 100 * time.Millisecond
+	if meta, err := msg.Metadata(); err == nil {
+		wait <<= min(meta.NumDelivered, 8)
+	}
+	return min(wait, 30*time.Second)
+}
+
+// Follow calls visit with each message of a stream that matches filter, from the sequence start on (0: the
+// beginning), in order, and calls caughtUp once it has shown all there was when it began. It ends with ctx.
+func (b *Bus) Follow(ctx context.Context, stream string, filter []string, start uint64, visit func(jetstream.Msg) error, caughtUp func()) error {
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: filter, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: 30 * time.Second}
+	if start > 0 {
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, start
+	}
+	consumer, err := b.js.OrderedConsumer(ctx, stream, cfg)
+	if err != nil {
+		return fmt.Errorf("following %s: %w", stream, err)
+	}
+	pending := consumer.CachedInfo().NumPending
+	if pending == 0 && caughtUp != nil {
+		caughtUp()
+		caughtUp = nil
+	}
+	it, err := consumer.Messages(jetstream.PullExpiry(2*time.Second), jetstream.PullHeartbeat(500*time.Millisecond))
+	if err != nil {
+		return fmt.Errorf("following %s: %w", stream, err)
+	}
+	stop := context.AfterFunc(ctx, it.Stop)
+	defer stop()
+	for {
+		msg, err := it.Next()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, jetstream.ErrMsgIteratorClosed):
+			return fmt.Errorf("following %s: the server closed the subscription", stream)
+		case err != nil:
+			continue
+		}
+		if err := visit(msg); err != nil {
+			return err
+		}
+		if caughtUp != nil {
+			if meta, err := msg.Metadata(); err == nil && meta.NumPending == 0 {
+				caughtUp()
+				caughtUp = nil
+			}
+		}
+	}
+}
+
+// Idle says whether every worker that this process runs has handled all there is. The stream sequences are part
+// of the answer, so that two equal answers mean that nothing moved in between.
+func (b *Bus) Idle(ctx context.Context) (idle bool, mark string, err error) {
+	b.mu.Lock()
+	consumers := append([]jetstream.Consumer(nil), b.consumers...)
+	b.mu.Unlock()
+	for _, c := range consumers {
+		info, err := c.Info(ctx)
+		if err != nil {
+			return false, "", fmt.Errorf("asking about consumer: %w", err)
+		}
+		if info.NumPending > 0 || info.NumAckPending > 0 {
+			return false, "", nil
+		}
+	}
+	for _, s := range streams(Config{}) {
+		seq, err := b.LastSequence(ctx, s.Name)
+		if err != nil {
+			return false, "", err
+		}
+		mark += fmt.Sprintf("%s=%d ", s.Name, seq)
+	}
+	return true, mark, nil
+}
+
+// Scan calls visit with each message that a stream holds on a subject and that was stored since a time, and ends
+// with the last one that was there when it began.
+func (b *Bus) Scan(ctx context.Context, stream, subject string, since time.Time, visit func(jetstream.Msg) error) error {
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: 10 * time.Second}
+	if !since.IsZero() && since.Before(time.Now()) {
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
+	}
+	consumer, err := b.js.OrderedConsumer(ctx, stream, cfg)
+	if err != nil {
+		return fmt.Errorf("scanning %s: %w", stream, err)
+	}
+	for left := consumer.CachedInfo().NumPending; left > 0; left-- {
+		msg, err := consumer.Next(jetstream.FetchContext(ctx))
+		if err != nil {
+			return fmt.Errorf("scanning %s: %w", stream, err)
+		}
+		if err := visit(msg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AckFloor is the sequence up to which a durable worker has handled everything; 0 where it never ran.
+func (b *Bus) AckFloor(ctx context.Context, stream, durable string) (uint64, error) {
+	c, err := b.js.Consumer(ctx, stream, durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("asking about consumer %s: %w", durable, err)
+	}
+	return c.CachedInfo().AckFloor.Stream, nil
+}
+
+// ScanTo calls visit with the messages up to and including sequence last that were stored within back of it.
+func (b *Bus) ScanTo(ctx context.Context, stream string, filter []string, back time.Duration, last uint64, visit func(jetstream.Msg) error) error {
+	s, err := b.js.Stream(ctx, stream)
+	if err != nil {
+		return fmt.Errorf("opening stream %s: %w", stream, err)
+	}
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: filter, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: 10 * time.Second}
+	if msg, err := s.GetMsg(ctx, last); err == nil { // a rolled-up checkpoint may be gone: then from the beginning
+		since := msg.Time.Add(-back)
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
+	}
+	consumer, err := b.js.OrderedConsumer(ctx, stream, cfg)
+	if err != nil {
+		return fmt.Errorf("scanning %s: %w", stream, err)
+	}
+	for left := consumer.CachedInfo().NumPending; left > 0; left-- {
+		msg, err := consumer.Next(jetstream.FetchContext(ctx))
+		if err != nil {
+			return fmt.Errorf("scanning %s: %w", stream, err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return fmt.Errorf("scanning %s: %w", stream, err)
+		}
+		if meta.Sequence.Stream > last {
+			return nil
+		}
+		if err := visit(msg); err != nil {
+			return err
+		}
+	}
+	return nil
+}

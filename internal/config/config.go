@@ -1,0 +1,350 @@
+// Package config reads cordon.yaml, strictly: an unknown key, a missing part or a secret in plain sight is an error
+// that names its place.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"cordon/internal/graph"
+	"cordon/internal/partnercenter"
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is cordon.yaml.
+type Config struct {
+	Data        string         `yaml:"data"`        // data folder
+	Listen      string         `yaml:"listen"`      // console and API; 127.0.0.1:8080 by default
+	URL         string         `yaml:"url"`         // where people reach the console, for links in chat
+	NATS        string         `yaml:"nats"`        // a cluster; embedded where empty
+	LogsMax     int64          `yaml:"logs-max"`    // bytes that LOGS may take; unlimited where 0
+	Graph       string         `yaml:"graph"`       // base URL of Microsoft Graph
+	Application Application    `yaml:"application"` // Cordon's own identity
+	Tenants     []Tenant       `yaml:"tenants"`
+	Partners    []Partner      `yaml:"partners"`
+	Analysts    []Analyst      `yaml:"analysts"`
+	Guardrails  map[string]Cap `yaml:"guardrails"`
+	Chat        Chat           `yaml:"chat"`
+	Rules       string         `yaml:"rules"`     // folder; what ships where empty
+	Playbooks   string         `yaml:"playbooks"` // folder; what ships where empty
+}
+
+// Application is the application under which Cordon itself acts.
+type Application struct {
+	ID      string   `yaml:"id"`      // application (client) id
+	Objects []string `yaml:"objects"` // its service principals' object ids
+}
+
+// Tenant is a tenant that Cordon watches and contains.
+type Tenant struct {
+	ID         string     `yaml:"id"`
+	Name       string     `yaml:"name"`
+	Partner    string     `yaml:"partner"`
+	Mode       string     `yaml:"mode"` // observe (default), approve, automatic
+	Credential Credential `yaml:"credential"`
+	BreakGlass []string   `yaml:"break-glass"`
+	Sources    []Source   `yaml:"sources"`
+}
+
+// Partner is a CSP partner's own tenant.
+type Partner struct {
+	Name          string        `yaml:"name"`
+	Tenant        string        `yaml:"tenant"`
+	Credential    Credential    `yaml:"credential"`
+	PartnerCenter PartnerCenter `yaml:"partner-center"`
+}
+
+// PartnerCenter is the App+User access that removing DAP needs.
+type PartnerCenter struct {
+	URL          string `yaml:"url"`
+	TokenURL     string `yaml:"token-url"`
+	ClientID     string `yaml:"client-id"`
+	ClientSecret Secret `yaml:"client-secret"`
+	RefreshToken Secret `yaml:"refresh-token"`
+}
+
+// Source is where a tenant's records come from.
+type Source struct {
+	EventHub *EventHub `yaml:"event-hub"`
+}
+
+// EventHub is one hub.
+type EventHub struct {
+	Namespace        string `yaml:"namespace"`
+	Hub              string `yaml:"hub"`
+	ConsumerGroup    string `yaml:"consumer-group"`
+	ConnectionString Secret `yaml:"connection-string"` // the emulator's; Azure is reached by the tenant's credential
+}
+
+// Credential is one way to prove who Cordon is, in order of preference.
+type Credential struct {
+	WorkloadIdentity *struct {
+		ClientID string `yaml:"client-id"`
+	} `yaml:"workload-identity"`
+	Certificate *struct {
+		ClientID string `yaml:"client-id"`
+		File     string `yaml:"file"`
+	} `yaml:"certificate"`
+	Secret *struct {
+		ClientID string `yaml:"client-id"`
+		Secret   Secret `yaml:"secret"`
+	} `yaml:"secret"`
+	Token *Secret `yaml:"token"` // a bearer token as it is: the simulated tenant's
+}
+
+// Analyst is a person who decides.
+type Analyst struct {
+	Name     string   `yaml:"name"`
+	Token    Secret   `yaml:"token"`
+	May      []string `yaml:"may"`      // one, two
+	Accounts []string `yaml:"accounts"` // his own: he decides nothing about them
+}
+
+// Cap is how often an action may run by itself in a tenant.
+type Cap struct {
+	Per    time.Duration `yaml:"per"`
+	AtMost int           `yaml:"at-most"`
+}
+
+// Chat is where incidents are shown.
+type Chat struct {
+	Slack *Slack `yaml:"slack"`
+}
+
+// Slack is a workspace's channel.
+type Slack struct {
+	URL     string `yaml:"url"` // of the API; Slack's own where empty
+	Token   Secret `yaml:"token"`
+	Channel string `yaml:"channel"`
+}
+
+// Secret is where a secret is, never the secret itself.
+type Secret struct {
+	Env  string `yaml:"env"`
+	File string `yaml:"file"`
+}
+
+// UnmarshalYAML refuses a secret that stands in the file.
+func (s *Secret) UnmarshalYAML(n *yaml.Node) error {
+	type plain Secret
+	if n.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: a secret is named by {env: NAME} or {file: PATH}, never written here", n.Line)
+	}
+	for i := 0; i < len(n.Content); i += 2 {
+		if k := n.Content[i].Value; k != "env" && k != "file" {
+			return fmt.Errorf("line %d: unknown key %q; a secret is named by {env: NAME} or {file: PATH}", n.Content[i].Line, k)
+		}
+	}
+	return n.Decode((*plain)(s))
+}
+
+// IsSet says whether the secret is named at all.
+func (s Secret) IsSet() bool { return s.Env != "" || s.File != "" }
+
+// maxSecret bounds a secret's file.
+const maxSecret = 64 << 10
+
+// Read fetches the secret. Its error names the place, never the content.
+func (s Secret) Read() (string, error) {
+	switch {
+	case s.Env != "" && s.File != "":
+		return "", errors.New("a secret has one of env and file")
+	case s.Env != "":
+		if v := os.Getenv(s.Env); v != "" {
+			return v, nil
+		}
+		return "", fmt.Errorf("the environment variable %s is empty", s.Env)
+	case s.File != "":
+		f, err := os.Open(s.File)
+		if err != nil {
+			return "", fmt.Errorf("opening a secret: %w", err)
+		}
+		defer f.Close()
+		data, err := io.ReadAll(io.LimitReader(f, maxSecret))
+		if err != nil {
+			return "", fmt.Errorf("reading a secret: %w", err)
+		}
+		if v := strings.TrimSpace(string(data)); v != "" {
+			return v, nil
+		}
+		return "", fmt.Errorf("the secret's file %s is empty", s.File)
+	}
+	return "", errors.New("a secret is missing: name it by env or file")
+}
+
+// Load reads and checks a configuration file.
+func Load(file string) (*Config, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("opening the configuration: %w", err)
+	}
+	defer f.Close()
+	c, err := Parse(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return c, nil
+}
+
+// Parse reads and checks a configuration.
+func Parse(in io.Reader) (*Config, error) {
+	c := &Config{Listen: "127.0.0.1:8080", Graph: graph.PublicURL}
+	dec := yaml.NewDecoder(io.LimitReader(in, 4<<20))
+	dec.KnownFields(true)
+	if err := dec.Decode(c); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("the file is empty")
+		}
+		return nil, clearer(err)
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// clearer takes the names of Go types out of the YAML library's words.
+func clearer(err error) error {
+	var typed *yaml.TypeError
+	if !errors.As(err, &typed) {
+		return err
+	}
+	var lines []string
+	for _, l := range typed.Errors {
+		if i := strings.Index(l, " not found in type "); i >= 0 {
+			l = strings.Replace(l[:i], "field ", "unknown key ", 1)
+		}
+		lines = append(lines, l)
+	}
+	return errors.New(strings.Join(lines, "; "))
+}
+
+var modes = []string{"observe", "approve", "automatic"}
+
+func (c *Config) check() error {
+	if c.Data == "" {
+		return errors.New("data: name the folder that holds Cordon's data")
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if err := httpURL(c.Graph); err != nil {
+		return fmt.Errorf("graph: %w", err)
+	}
+	if len(c.Tenants) == 0 {
+		return errors.New("tenants: there is none to watch")
+	}
+	partners := map[string]bool{}
+	for i := range c.Partners {
+		p := &c.Partners[i]
+		if p.Name == "" || p.Tenant == "" {
+			return fmt.Errorf("partners[%d]: a partner needs a name and its tenant", i)
+		}
+		if err := p.Credential.check(); err != nil {
+			return fmt.Errorf("partners[%d] (%s): credential: %w", i, p.Name, err)
+		}
+		if p.PartnerCenter.URL == "" {
+			p.PartnerCenter.URL = partnercenter.PublicURL
+		}
+		if p.PartnerCenter.TokenURL == "" {
+			p.PartnerCenter.TokenURL = "https://login.microsoftonline.com/" + url.PathEscape(p.Tenant) + "/oauth2/v2.0/token"
+		}
+		partners[p.Name] = true
+	}
+	ids := map[string]bool{}
+	for i := range c.Tenants {
+		t := &c.Tenants[i]
+		where := fmt.Sprintf("tenants[%d] (%s)", i, t.Name)
+		switch {
+		case t.ID == "":
+			return fmt.Errorf("%s: id is missing", where)
+		case ids[strings.ToLower(t.ID)]:
+			return fmt.Errorf("%s: tenant %s is listed twice", where, t.ID)
+		case t.Partner != "" && !partners[t.Partner]:
+			return fmt.Errorf("%s: partner %q is not among partners", where, t.Partner)
+		}
+		ids[strings.ToLower(t.ID)] = true
+		if t.Name == "" {
+			t.Name = t.ID
+		}
+		if t.Mode == "" {
+			t.Mode = "observe" // a new tenant
+		}
+		if !slices.Contains(modes, t.Mode) {
+			return fmt.Errorf("%s: mode %q is none of %s", where, t.Mode, strings.Join(modes, ", "))
+		}
+		if err := t.Credential.check(); err != nil {
+			return fmt.Errorf("%s: credential: %w", where, err)
+		}
+		for n, s := range t.Sources {
+			if s.EventHub == nil {
+				return fmt.Errorf("%s: sources[%d]: a source is an event-hub", where, n)
+			}
+			if s.EventHub.Namespace == "" || s.EventHub.Hub == "" {
+				return fmt.Errorf("%s: sources[%d]: an event hub needs namespace and hub", where, n)
+			}
+		}
+	}
+	names := map[string]bool{}
+	for i, a := range c.Analysts {
+		if a.Name == "" || !a.Token.IsSet() || names[a.Name] || a.Name == "cordon" {
+			return fmt.Errorf("analysts[%d]: an analyst needs a name of his own and a token", i)
+		}
+		names[a.Name] = true
+		for _, m := range a.May {
+			if m != "one" && m != "two" {
+				return fmt.Errorf("analysts[%d] (%s): may is %q; expected one or two", i, a.Name, m)
+			}
+		}
+	}
+	for name, g := range c.Guardrails {
+		if g.Per <= 0 || g.AtMost < 0 {
+			return fmt.Errorf("guardrails.%s: expected {per: 1h, at-most: 5}", name)
+		}
+	}
+	if s := c.Chat.Slack; s != nil {
+		if s.Channel == "" || !s.Token.IsSet() {
+			return errors.New("chat.slack: a channel and a token are needed")
+		}
+		if s.URL != "" {
+			if err := httpURL(s.URL); err != nil {
+				return fmt.Errorf("chat.slack.url: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (c Credential) check() error {
+	n := 0
+	for _, set := range []bool{c.WorkloadIdentity != nil, c.Certificate != nil, c.Secret != nil, c.Token != nil} {
+		if set {
+			n++
+		}
+	}
+	if n != 1 {
+		return errors.New("name one of workload-identity, certificate, secret (and token, for the simulated tenant)")
+	}
+	return nil
+}
+
+// httpURL accepts https anywhere and http on loopback alone.
+func httpURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil {
+		return err
+	}
+	ip := net.ParseIP(u.Hostname())
+	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	if u.Scheme == "https" || u.Scheme == "http" && loopback {
+		return nil
+	}
+	return fmt.Errorf("%q: expected https, or http on loopback", s)
+}

@@ -1,0 +1,246 @@
+// Package directory knows who is privileged, where, and since when. It is filled from Graph and kept current by
+// the audit stream itself; detectors ask it about the time of a record, not about now (architecture, rule 7).
+package directory
+
+import (
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"cordon/internal/record"
+)
+
+// Known is a fact that may be unknown. Unknown never satisfies a clause.
+type Known string
+
+// The values of a fact.
+const (
+	Yes     Known = "yes"
+	No      Known = "no"
+	Unknown Known = ""
+)
+
+// holdsBack is how long before it was read a fact without a date is taken to have held.
+const holdsBack = 30 * 24 * time.Hour
+
+// Snapshot is what Graph, or a file, said about a tenant's role holders at one time. Who is not in it held no role.
+type Snapshot struct {
+	Tenant     string      `json:"tenant" yaml:"tenant"`
+	Read       time.Time   `json:"read" yaml:"read"`
+	Principals []Principal `json:"principals" yaml:"principals"`
+}
+
+// Principal is a role holder.
+type Principal struct {
+	ID      string    `json:"id" yaml:"id"`
+	UPN     string    `json:"upn,omitempty" yaml:"upn"`
+	Created time.Time `json:"created,omitzero" yaml:"created"`
+	Roles   []Role    `json:"roles" yaml:"roles"`
+}
+
+// Role is a directory role by template id and, where known, by name.
+type Role struct {
+	ID   string `json:"id" yaml:"id"`
+	Name string `json:"name,omitempty" yaml:"name"`
+}
+
+// Directory answers about any number of tenants. It is safe for concurrent use.
+type Directory struct {
+	mu      sync.Mutex
+	tenants map[string]*tenant
+}
+
+type tenant struct {
+	read    time.Time
+	holders map[string]Principal // by folded id and by folded name
+	changes map[string][]change  // by folded id and name of the principal, by time
+}
+
+type change struct {
+	at   time.Time
+	role Role
+	held bool
+	id   string // of the record
+}
+
+// New returns an empty directory: everything is unknown.
+func New() *Directory { return &Directory{tenants: map[string]*tenant{}} }
+
+func (d *Directory) tenant(id string) *tenant {
+	id = strings.ToLower(id)
+	t := d.tenants[id]
+	if t == nil {
+		t = &tenant{holders: map[string]Principal{}, changes: map[string][]change{}}
+		d.tenants[id] = t
+	}
+	return t
+}
+
+// Load replaces what was read about a tenant; what the audit stream said stays.
+func (d *Directory) Load(s Snapshot) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.tenant(s.Tenant)
+	t.read, t.holders = s.Read, map[string]Principal{}
+	for _, p := range s.Principals {
+		for _, key := range []string{p.ID, p.UPN} {
+			if key != "" {
+				t.holders[strings.ToLower(key)] = p
+			}
+		}
+	}
+}
+
+// Observe learns from an audit record that gives or takes a role.
+func (d *Directory) Observe(r *record.Record) {
+	if r.Category != record.AuditLogs || r.Result == "failure" {
+		return
+	}
+	held, isRole := roleChange(r.Operation)
+	if !isRole {
+		return
+	}
+	ids, names := r.Roles()
+	var roles []Role
+	for _, id := range ids {
+		roles = append(roles, Role{ID: id})
+	}
+	for _, name := range names {
+		roles = append(roles, Role{Name: name})
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.tenant(r.Tenant)
+	for _, target := range r.Targets {
+		if !strings.EqualFold(target.Type, "User") && !strings.EqualFold(target.Type, "ServicePrincipal") {
+			continue
+		}
+		for _, role := range roles {
+			for _, key := range []string{target.ID, target.UPN} {
+				if key != "" {
+					t.learn(strings.ToLower(key), change{at: r.Time, role: role, held: held, id: r.ID})
+				}
+			}
+		}
+	}
+}
+
+func (t *tenant) learn(key string, c change) {
+	have := t.changes[key]
+	if slices.ContainsFunc(have, func(h change) bool { return h.id == c.id && h.role == c.role }) {
+		return
+	}
+	have = append(have, c)
+	sort.SliceStable(have, func(i, j int) bool { return have[i].at.Before(have[j].at) })
+	t.changes[key] = have
+}
+
+// roleChange tells role operations from all others: what gives a role that counts at once, and what takes it.
+// Eligible and requested roles are not held.
+func roleChange(operation string) (held, ok bool) {
+	op := strings.ToLower(operation)
+	switch {
+	case op == "add member to role", op == "add scoped member to role",
+		strings.HasPrefix(op, "add member to role in pim completed"), op == "add member to role completed (pim activation)",
+		strings.HasPrefix(op, "add member to role outside of pim"):
+		return true, true
+	case op == "remove member from role", op == "remove scoped member from role",
+		strings.HasPrefix(op, "remove member from role in pim completed"),
+		op == "remove member from role (pim activation expired)", op == "remove member from role completed (pim deactivate)":
+		return false, true
+	}
+	return false, false
+}
+
+// Privileged says whether the party held a privileged role in the tenant at time at, and which.
+func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (Known, []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.tenants[strings.ToLower(tenantID)]
+	if t == nil {
+		return Unknown, nil
+	}
+	roles := map[Role]bool{}
+	var changes []change
+	var holder Principal
+	for _, key := range []string{p.ID, p.UPN, p.AppID} {
+		if key == "" {
+			continue
+		}
+		key = strings.ToLower(key)
+		changes = append(changes, t.changes[key]...)
+		if h, ok := t.holders[key]; ok {
+			holder = h
+		}
+	}
+	for _, c := range changes {
+		roles[c.role] = true
+	}
+	for _, r := range holder.Roles {
+		roles[r] = true
+	}
+	answer := No
+	if t.read.IsZero() || at.Before(t.read.Add(-holdsBack)) {
+		answer = Unknown // nobody read what else he holds
+	}
+	var names []string
+	for role := range roles {
+		if !Privileged(role.ID, role.Name) {
+			continue
+		}
+		switch t.held(role, changes, holder, at) {
+		case Yes:
+			names = append(names, RoleName(role))
+		case Unknown:
+			if answer == No {
+				answer = Unknown
+			}
+		}
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		return Yes, slices.Compact(names)
+	}
+	return answer, nil
+}
+
+// held decides one role at one time: the last change before it, else the next one after it, else the snapshot.
+func (t *tenant) held(role Role, changes []change, holder Principal, at time.Time) Known {
+	var last, next *change
+	for i := range changes {
+		c := &changes[i]
+		if c.role != role {
+			continue
+		}
+		if !c.at.After(at) {
+			if last == nil || c.at.After(last.at) {
+				last = c
+			}
+		} else if next == nil || c.at.Before(next.at) {
+			next = c
+		}
+	}
+	inSnapshot := slices.Contains(holder.Roles, role)
+	switch {
+	case last != nil && (t.read.IsZero() || t.read.After(at) || last.at.After(t.read)):
+		return known(last.held)
+	case !t.read.IsZero() && !t.read.After(at): // read before that time, and nothing changed since
+		return known(inSnapshot)
+	case next != nil && (t.read.IsZero() || next.at.Before(t.read)):
+		return known(!next.held)
+	case t.read.IsZero():
+		return Unknown
+	case inSnapshot && !holder.Created.IsZero() && !at.Before(holder.Created), !at.Before(t.read.Add(-holdsBack)):
+		return known(inSnapshot)
+	}
+	return Unknown
+}
+
+func known(b bool) Known {
+	if b {
+		return Yes
+	}
+	return No
+}

@@ -1,0 +1,158 @@
+package record
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Roles are the directory roles that an audit record gives or takes, by template id and by name. Core Directory
+// writes them as modified properties of the user, PIM as a target of type Role.
+func (r *Record) Roles() (ids, names []string) {
+	add := func(to *[]string, v string) {
+		if v != "" && !slices.Contains(*to, v) {
+			*to = append(*to, v)
+		}
+	}
+	for _, t := range r.Targets {
+		if strings.EqualFold(t.Type, "Role") {
+			add(&names, t.Name)
+			add(&ids, t.ID)
+		}
+		for _, c := range t.Changes {
+			value := first(c.New, c.Old)
+			switch strings.ToLower(c.Name) {
+			case "role.templateid", "role.objectid", "templateid", "roledefinitionoriginid":
+				add(&ids, value)
+			case "role.displayname":
+				add(&names, value)
+			}
+		}
+	}
+	for _, d := range elements(r.value("additionalDetails")) {
+		if d = unwrap(d); strings.EqualFold(text(find(d, "key")), "TemplateId") {
+			add(&ids, text(find(d, "value")))
+		}
+	}
+	return ids, names
+}
+
+// Change returns a modified property by name, whatever target it stands on.
+func (r *Record) Change(name string) (Change, bool) {
+	for _, t := range r.Targets {
+		for _, c := range t.Changes {
+			if strings.EqualFold(c.Name, name) {
+				return c, true
+			}
+		}
+	}
+	return Change{}, false
+}
+
+// Consent is what an audit record says about permissions given to an application.
+type Consent struct {
+	Known   bool // the record is about a consent or a grant
+	Admin   bool
+	AppOnly bool
+	All     bool     // for every user of the tenant
+	Scopes  []string // those that were added
+}
+
+var (
+	consentScope = regexp.MustCompile(`Scope:\s*([^,\]]*)`)
+	consentType  = regexp.MustCompile(`ConsentType:\s*([A-Za-z]+)`)
+)
+
+// Consent reads "Consent to application" and "Add delegated permission grant".
+func (r *Record) Consent() Consent {
+	var c Consent
+	flag := func(name string) bool {
+		ch, ok := r.Change(name)
+		c.Known = c.Known || ok
+		return ok && strings.EqualFold(ch.New, "true")
+	}
+	c.Admin = flag("ConsentContext.IsAdminConsent")
+	c.AppOnly = flag("ConsentContext.IsAppOnly")
+	c.All = flag("ConsentContext.OnBehalfOfAll")
+	if ch, ok := r.Change("ConsentAction.Permissions"); ok {
+		c.Known = true
+		before, after, found := strings.Cut(ch.New, "=>")
+		if !found {
+			before, after = ch.Old, ch.New
+		}
+		had := scopesIn(before)
+		for _, s := range scopesIn(after) {
+			if !slices.Contains(had, s) {
+				c.Scopes = append(c.Scopes, s)
+			}
+		}
+		for _, m := range consentType.FindAllStringSubmatch(after, -1) {
+			c.All = c.All || strings.EqualFold(m[1], "AllPrincipals")
+		}
+	}
+	if ch, ok := r.Change("DelegatedPermissionGrant.Scope"); ok {
+		c.Known = true
+		had := strings.Fields(ch.Old)
+		for _, s := range strings.Fields(ch.New) {
+			if !slices.Contains(had, s) {
+				c.Scopes = append(c.Scopes, s)
+			}
+		}
+	}
+	if ch, ok := r.Change("DelegatedPermissionGrant.ConsentType"); ok {
+		c.All = c.All || strings.EqualFold(ch.New, "AllPrincipals")
+	}
+	return c
+}
+
+func scopesIn(s string) (scopes []string) {
+	for _, m := range consentScope.FindAllStringSubmatch(s, -1) {
+		for _, scope := range strings.Fields(m[1]) {
+			if !slices.Contains(scopes, scope) {
+				scopes = append(scopes, scope)
+			}
+		}
+	}
+	return scopes
+}
+
+var keyIdentifier = regexp.MustCompile(`KeyIdentifier=([0-9A-Za-z-]+)`)
+
+// CredentialsAdded are the key ids that stand in the new KeyDescription and not in the old one. ok says that the
+// record speaks of credentials at all.
+func (r *Record) CredentialsAdded() (keyIDs []string, ok bool) {
+	ch, ok := r.Change("KeyDescription")
+	if !ok {
+		return nil, false
+	}
+	had := list(ch.Old)
+	for _, entry := range list(ch.New) {
+		if slices.Contains(had, entry) {
+			continue
+		}
+		id := entry
+		if m := keyIdentifier.FindStringSubmatch(entry); m != nil {
+			id = m[1]
+		}
+		keyIDs = append(keyIDs, id)
+	}
+	return keyIDs, true
+}
+
+// selfConsent begins the name of each policy that lets users consent for themselves.
+const selfConsent = "managepermissiongrantsforself."
+
+// ConsentPolicyLoosened are the self-consent policies that a change of the authorization policy added.
+func (r *Record) ConsentPolicyLoosened() (added []string, ok bool) {
+	ch, ok := r.Change("PermissionGrantPolicyIdsAssignedToDefaultUserRole")
+	if !ok {
+		return nil, false
+	}
+	had := list(ch.Old)
+	for _, p := range list(ch.New) {
+		if strings.HasPrefix(strings.ToLower(p), selfConsent) && !slices.Contains(had, p) {
+			added = append(added, p)
+		}
+	}
+	return added, true
+}

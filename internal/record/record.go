@@ -1,0 +1,138 @@
+// Package record is a log record and its decoded facts: what ingest makes of bytes, what detectors read, what
+// an incident shows as evidence. A record is decoded from its raw JSON alone, so that every room that has the
+// bytes sees the same facts.
+package record
+
+import (
+	"time"
+
+	"github.com/valyala/fastjson"
+)
+
+// The categories that Cordon decodes, as Azure Monitor writes them.
+const (
+	AuditLogs                    = "AuditLogs"
+	SignInLogs                   = "SignInLogs"
+	NonInteractiveUserSignInLogs = "NonInteractiveUserSignInLogs"
+)
+
+// Record is one log record as Entra or Azure wrote it, with what could be read from it.
+type Record struct {
+	// ID is tenant, category and the record's own key, else the SHA-256 of its bytes. A later record with the
+	// same ID and another Digest is a revision of it.
+	ID       string
+	Digest   string // SHA-256 of Raw
+	Tenant   string
+	Category string
+	Time     time.Time // event time, UTC
+	Clamped  bool      // the event time lay more than 5 minutes ahead of enqueueing
+	Raw      []byte    // as it came
+
+	Operation   string // trimmed, dashes folded to '-', no final full stop
+	Result      string // success, failure or what the record says
+	Correlation string
+	Actor       Party
+	Targets     []Target
+	SignIn      *SignIn // nil but for sign-ins
+
+	root *fastjson.Value
+}
+
+// Decoded says whether the record's category has a decoder; of others only the envelope was read.
+func (r *Record) Decoded() bool {
+	return r.Category == AuditLogs || r.Category == SignInLogs || r.Category == NonInteractiveUserSignInLogs
+}
+
+// The types of principals.
+const (
+	User             = "user"
+	ServicePrincipal = "servicePrincipal"
+	Tenant           = "tenant" // where nobody can be named
+)
+
+// Party is somebody who acts: a user, a service principal.
+type Party struct {
+	Type    string `json:"type"`
+	ID      string `json:"id"`
+	UPN     string `json:"upn,omitempty"`
+	Name    string `json:"name,omitempty"`
+	AppID   string `json:"appId,omitempty"`
+	Home    string `json:"home,omitempty"` // home tenant, where the record names it
+	Address string `json:"address,omitempty"`
+}
+
+// Key is what the party is known by: its object id, else its user principal name, else its application id.
+func (p Party) Key() string {
+	switch {
+	case p.ID != "":
+		return p.ID
+	case p.UPN != "":
+		return p.UPN
+	}
+	return p.AppID
+}
+
+// Label is how people call the party.
+func (p Party) Label() string {
+	switch {
+	case p.UPN != "":
+		return p.UPN
+	case p.Name != "":
+		return p.Name
+	}
+	return p.Key()
+}
+
+// Target is an object that an audit record says was changed.
+type Target struct {
+	Type    string   `json:"type"` // User, ServicePrincipal, Application, Role, Policy, …
+	ID      string   `json:"id,omitempty"`
+	UPN     string   `json:"upn,omitempty"`
+	Name    string   `json:"name,omitempty"`
+	Changes []Change `json:"changes,omitempty"`
+}
+
+// Change is one modified property; values are decoded once from the JSON text that the log holds.
+type Change struct {
+	Name string `json:"name"`
+	Old  string `json:"old,omitempty"`
+	New  string `json:"new,omitempty"`
+}
+
+// SignIn is what a sign-in record says beyond actor and result.
+type SignIn struct {
+	Error    int // 0 is success
+	HasError bool
+	Address  string
+	Country  string
+	Agent    string
+	Device   string
+	Session  string
+	App      string
+	// MFA says whether a second factor was used: Yes, No, or Unknown while the record carries no details.
+	MFA MFA
+	// Previously says that the factor came as a claim in a token and was not asked for in this sign-in.
+	Previously bool
+}
+
+// MFA says whether a sign-in proved a second factor.
+type MFA int
+
+// Whether a sign-in proved a second factor.
+const (
+	MFAUnknown MFA = iota
+	MFANo
+	MFAYes
+)
+
+// PasswordKnown says that the sign-in got past the password: it succeeded, or was stopped to ask for a second
+// factor (50074, 50076, 50079; domain notes, logs 4.3).
+func (s *SignIn) PasswordKnown() bool {
+	switch s.Error {
+	case 0:
+		return s.HasError
+	case 50074, 50076, 50079:
+		return true
+	}
+	return false
+}

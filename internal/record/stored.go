@@ -1,0 +1,111 @@
+package record
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Position is where a record stood in its source: a message's sequence number, and the record's index in it.
+type Position struct {
+	Source    string
+	Partition string
+	Sequence  int64
+	Index     int
+}
+
+func (p Position) String() string {
+	return fmt.Sprintf("%s/%s/%d/%d", url.PathEscape(p.Source), url.PathEscape(p.Partition), p.Sequence, p.Index)
+}
+
+func parsePosition(s string) (p Position, err error) {
+	parts := strings.Split(s, "/")
+	if len(parts) != 4 {
+		return p, fmt.Errorf("position %q is not source/partition/sequence/index", clip(s))
+	}
+	if p.Source, err = url.PathUnescape(parts[0]); err != nil {
+		return p, fmt.Errorf("reading position: %w", err)
+	}
+	if p.Partition, err = url.PathUnescape(parts[1]); err != nil {
+		return p, fmt.Errorf("reading position: %w", err)
+	}
+	if p.Sequence, err = strconv.ParseInt(parts[2], 10, 64); err != nil {
+		return p, fmt.Errorf("reading position: %w", err)
+	}
+	p.Index, err = strconv.Atoi(parts[3])
+	return p, err
+}
+
+// Checkpoint is how far a partition has been stored: everything before record Next of message Sequence, and the
+// whole of that message where Done.
+type Checkpoint struct {
+	Sequence int64     `json:"sequence"`
+	Next     int       `json:"next"`
+	Done     bool      `json:"done"`
+	Seen     time.Time `json:"seen"` // the hub's time up to which all has been seen
+	CaughtUp bool      `json:"caughtUp"`
+}
+
+// The headers of a message in LOGS. Values are escaped: a name in a record must not be able to end a header.
+const (
+	HeaderRecord    = "Cordon-Record"
+	HeaderPrincipal = "Cordon-Principal"
+	HeaderTime      = "Cordon-Time"
+	HeaderPosition  = "Cordon-Position"
+	HeaderEnqueued  = "Cordon-Enqueued"
+	HeaderTenant    = "Cordon-Tenant"
+)
+
+// Headers are what LOGS keeps beside the bytes.
+func (r *Record) Headers(p Position, enqueued time.Time) map[string][]string {
+	return map[string][]string{
+		HeaderRecord:    {url.QueryEscape(r.ID)},
+		HeaderPrincipal: {url.QueryEscape(shorten(r.Actor.Key()))},
+		HeaderTime:      {r.Time.Format(time.RFC3339Nano)},
+		HeaderPosition:  {p.String()},
+		HeaderEnqueued:  {enqueued.UTC().Format(time.RFC3339Nano)},
+		HeaderTenant:    {url.QueryEscape(r.Tenant)},
+	}
+}
+
+func shorten(s string) string {
+	if len(s) > 512 {
+		return s[:512]
+	}
+	return s
+}
+
+// FromLogs decodes a message of LOGS: the same record that ingest decoded, and where it came from.
+func FromLogs(header map[string][]string, data []byte) (*Record, Position, error) {
+	get := func(name string) string {
+		if v := header[name]; len(v) > 0 {
+			return v[0]
+		}
+		return ""
+	}
+	enqueued, err := time.Parse(time.RFC3339Nano, get(HeaderEnqueued))
+	if err != nil {
+		return nil, Position{}, fmt.Errorf("reading a stored record's enqueued time: %w", err)
+	}
+	tenant, err := url.QueryUnescape(get(HeaderTenant))
+	if err != nil {
+		return nil, Position{}, fmt.Errorf("reading a stored record's tenant: %w", err)
+	}
+	position, err := parsePosition(get(HeaderPosition))
+	if err != nil {
+		return nil, Position{}, err
+	}
+	r, err := Decode(data, Defaults{Tenant: tenant, Enqueued: enqueued})
+	return r, position, err
+}
+
+// PrincipalOf reads the principal from a LOGS message's headers, without decoding the record.
+func PrincipalOf(header map[string][]string) string {
+	if v := header[HeaderPrincipal]; len(v) > 0 {
+		p, _ := url.QueryUnescape(v[0]) // what cannot be unescaped matches nobody
+		return p
+	}
+	return ""
+}

@@ -1,0 +1,388 @@
+package playbooks
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cordon/internal/directory"
+	"cordon/internal/finding"
+	"cordon/internal/incident"
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/vm"
+)
+
+// Facts are what conditions may read. The environment is typed, so that a misspelt fact is an error when the
+// playbook is loaded.
+type Facts struct {
+	Actor    ActorFacts    `expr:"actor"`
+	Tenant   TenantFacts   `expr:"tenant"`
+	Evidence EvidenceFacts `expr:"evidence"`
+	Incident IncidentFacts `expr:"incident"`
+
+	T0                time.Time `expr:"t0"`
+	IndependentProofs int       `expr:"independentProofs"`
+	Decisive          bool      `expr:"decisive"`
+
+	OnlyFindings func(rules ...string) bool                   `expr:"onlyFindings"`
+	SuccessAfter func(t time.Time) bool                       `expr:"successAfter"`
+	ChangedAfter func(objects []Object, t time.Time) []Object `expr:"changedAfter"`
+	Known        func(fact string) bool                       `expr:"known"`
+}
+
+// ActorFacts are about the incident's principal.
+type ActorFacts struct {
+	Privileged bool `expr:"privileged"`
+	Synced     bool `expr:"synced"`
+}
+
+// TenantFacts are about the tenant that the incident is in.
+type TenantFacts struct {
+	Licences    []string `expr:"licences"`
+	DAP         bool     `expr:"dap"`
+	UserConsent bool     `expr:"userConsent"`
+}
+
+// EvidenceFacts are lists that confirm steps have read.
+type EvidenceFacts struct {
+	Methods []Object `expr:"methods"`
+	Roles   []Object `expr:"roles"`
+	Grants  []Object `expr:"grants"`
+	GDAP    []Object `expr:"gdap"`
+}
+
+// IncidentFacts are what findings say about the actor's deeds.
+type IncidentFacts struct {
+	Children    []Object `expr:"children"`
+	Credentials []Object `expr:"credentials"`
+}
+
+// Object is one thing that a step can be done to.
+type Object struct {
+	ID      string    `json:"id" expr:"id"`
+	Type    string    `json:"type" expr:"type"`
+	Label   string    `json:"label" expr:"label"`
+	On      string    `json:"on" expr:"on"`
+	Changed time.Time `json:"changed" expr:"changed"`
+	Detail  string    `json:"detail" expr:"detail"`
+	Undated bool      `json:"undated" expr:"undated"`
+}
+
+// factSources say which evidence each fact rests on. A fact whose evidence has not been read yet is pending, one
+// whose evidence could not be read is unknown.
+var factSources = []struct {
+	fact     string
+	evidence []string // any of them
+}{
+	{"actor.privileged", nil},
+	{"actor.synced", []string{"user.profile"}},
+	{"tenant.licences", []string{"tenant.licences"}},
+	{"tenant.dap", []string{"tenant.partners"}},
+	{"tenant.userConsent", []string{"tenant.consent-policy"}},
+	{"evidence.methods", []string{"user.methods"}},
+	{"evidence.roles", []string{"user.roles"}},
+	{"evidence.grants", []string{"user.grants", "application.grants"}},
+	{"evidence.gdap", []string{"tenant.partners"}},
+	{"successAfter", []string{"user.sign-ins"}},
+}
+
+// standing is whether a fact can be relied on.
+type standing int
+
+const (
+	isKnown standing = iota
+	isPending
+	isUnknown
+)
+
+// world is the facts of one incident, and how far each can be relied on.
+type world struct {
+	Facts
+	standing map[string]standing
+}
+
+// observe reads the facts from an incident's fold.
+func observe(i *incident.Incident) world {
+	w := world{standing: map[string]standing{}}
+	w.Actor.Privileged = i.Principal.Privileged == directory.Yes
+	for _, f := range i.Findings { // the directory may have learnt more since the incident opened
+		if f.Principal.ID == i.Principal.ID && f.Principal.Privileged == directory.Yes {
+			w.Actor.Privileged = true
+		}
+	}
+	if i.Principal.Privileged == directory.Unknown && !w.Actor.Privileged {
+		w.standing["actor.privileged"] = isUnknown
+	}
+	for _, s := range factSources[1:] {
+		w.standing[s.fact] = isPending
+		for _, name := range s.evidence {
+			if e, ok := i.Reading(name); ok {
+				w.standing[s.fact] = isKnown
+				if e.Unknown != "" {
+					w.standing[s.fact] = isUnknown
+				}
+			}
+		}
+	}
+	var profile struct {
+		Synced bool `json:"synced"`
+	}
+	var licences struct {
+		Plans []string `json:"plans"`
+	}
+	var partners struct {
+		DAP     bool     `json:"dap"`
+		Objects []Object `json:"objects"`
+	}
+	var consent struct {
+		Open bool `json:"open"`
+	}
+	var signIns struct {
+		LastSuccess time.Time `json:"lastSuccess"`
+	}
+	reading(i, "user.profile", &profile)
+	reading(i, "tenant.licences", &licences)
+	reading(i, "tenant.partners", &partners)
+	reading(i, "tenant.consent-policy", &consent)
+	reading(i, "user.sign-ins", &signIns)
+	w.Actor.Synced = profile.Synced
+	w.Tenant = TenantFacts{Licences: licences.Plans, DAP: partners.DAP, UserConsent: consent.Open}
+	w.Evidence = EvidenceFacts{Methods: objects(i, "user.methods"), Roles: objects(i, "user.roles"), GDAP: partners.Objects,
+		Grants: append(objects(i, "user.grants"), objects(i, "application.grants")...)}
+	for _, c := range i.Children() {
+		w.Incident.Children = append(w.Incident.Children, Object{ID: c.ID, Type: "user", Label: firstOf(c.UPN, c.Name, c.ID), On: c.ID})
+	}
+	for _, c := range i.Credentials() {
+		w.Incident.Credentials = append(w.Incident.Credentials, Object{ID: c.KeyIDs[0], Type: "credential", On: c.ID, Label: "the credential added to " + firstOf(c.Name, c.ID)})
+	}
+	w.T0, w.IndependentProofs, w.Decisive = i.T0, i.IndependentProofs(), i.Decisive()
+	if !i.Earlier.IsZero() {
+		w.T0 = i.Earlier // what reaches behind the frozen t0 is found too, and needs an approval
+	}
+	w.OnlyFindings = func(rules ...string) bool {
+		proofs := i.Proofs()
+		return len(proofs) > 0 && !slices.ContainsFunc(proofs, func(f finding.Finding) bool { return !slices.Contains(rules, f.Rule) })
+	}
+	w.SuccessAfter = func(t time.Time) bool { return !signIns.LastSuccess.IsZero() && !signIns.LastSuccess.Before(t) }
+	w.ChangedAfter = func(objects []Object, t time.Time) []Object {
+		return slices.DeleteFunc(slices.Clone(objects), func(o Object) bool { return o.Changed.IsZero() || o.Changed.Before(t) })
+	}
+	w.Known = func(fact string) bool { return w.standing[fact] == isKnown }
+	return w
+}
+
+func reading(i *incident.Incident, name string, into any) {
+	if e, ok := i.Reading(name); ok && len(e.Value) > 0 {
+		_ = json.Unmarshal(e.Value, into) // what has another shape reads as nothing, as evidence of an older edition would
+	}
+}
+
+func objects(i *incident.Incident, name string) []Object {
+	var list struct {
+		Objects []Object `json:"objects"`
+	}
+	reading(i, name, &list)
+	return list.Objects
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// Condition is a compiled `when`; nil always holds.
+type Condition struct{ expression }
+
+// List is a compiled `for-each`.
+type List struct{ expression }
+
+type expression struct {
+	text    string
+	program *vm.Program
+	reads   []string // facts it rests on
+	asks    []string // facts whose being known it asks about
+}
+
+func condition(text string) (*Condition, error) {
+	if text == "" {
+		return nil, nil
+	}
+	e, err := compile(text, expr.AsBool())
+	if err != nil {
+		return nil, err
+	}
+	return &Condition{e}, nil
+}
+
+func list(text string) (*List, error) {
+	if text == "" {
+		return nil, nil
+	}
+	e, err := compile(text, expr.AsAny())
+	if err != nil {
+		return nil, err
+	}
+	if kind := e.program.Node().Type(); kind == nil || kind.String() != "[]playbooks.Object" {
+		return nil, fmt.Errorf("%q is no list of objects, such as evidence.methods", text)
+	}
+	return &List{e}, nil
+}
+
+func compile(text string, as expr.Option) (expression, error) {
+	r := &reader{}
+	program, err := expr.Compile(text, expr.Env(Facts{}), as, expr.Patch(r))
+	if err != nil {
+		msg, _, _ := strings.Cut(err.Error(), "\n")
+		return expression{}, fmt.Errorf("%q: %s", text, msg)
+	}
+	if r.bad != "" {
+		return expression{}, fmt.Errorf("%q: known(%s): that is no fact whose being known can be asked", text, r.bad)
+	}
+	return expression{text: text, program: program, reads: r.reads, asks: r.asks}, nil
+}
+
+// reader finds the facts that an expression reads, and makes known(actor.synced) ask about the fact, not its value.
+type reader struct {
+	reads, asks []string
+	bad         string
+}
+
+func (r *reader) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.CallNode:
+		callee, ok := n.Callee.(*ast.IdentifierNode)
+		if !ok {
+			return
+		}
+		if callee.Value == "known" && len(n.Arguments) == 1 {
+			if _, done := n.Arguments[0].(*ast.StringNode); done {
+				return
+			}
+			fact := pathOf(n.Arguments[0])
+			if !isFact(fact) {
+				r.bad = fact
+				return
+			}
+			r.asks = append(r.asks, fact)
+			ast.Patch(&n.Arguments[0], &ast.StringNode{Value: fact})
+			return
+		}
+		if isFact(callee.Value) {
+			r.note(callee.Value)
+		}
+	case *ast.MemberNode:
+		if p := pathOf(n); isFact(p) {
+			r.note(p)
+		}
+	}
+}
+
+func (r *reader) note(fact string) {
+	if !slices.Contains(r.reads, fact) {
+		r.reads = append(r.reads, fact)
+	}
+}
+
+func pathOf(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		return n.Value
+	case *ast.MemberNode:
+		if name, ok := n.Property.(*ast.StringNode); ok {
+			return pathOf(n.Node) + "." + name.Value
+		}
+	}
+	return "?"
+}
+
+func isFact(path string) bool {
+	for _, s := range factSources {
+		if s.fact == path {
+			return true
+		}
+	}
+	return false
+}
+
+// stands says how far the facts that an expression reads can be relied on. A fact whose being known it asks about
+// is its own business.
+func (e expression) stands(w world) (standing, string) {
+	worst, which := isKnown, ""
+	for _, fact := range e.reads {
+		if s := w.standing[fact]; s > worst && !slices.Contains(e.asks, fact) {
+			worst, which = s, fact
+		}
+	}
+	for _, fact := range e.asks { // known() itself must wait until somebody has tried to read
+		if w.standing[fact] == isPending && worst == isKnown {
+			worst, which = isPending, fact
+		}
+	}
+	return worst, which
+}
+
+// holds evaluates a condition; unknown names the fact that keeps it from being true or false.
+func (c *Condition) holds(w world) (yes bool, s standing, fact string, err error) {
+	if c == nil {
+		return true, isKnown, "", nil
+	}
+	if s, fact := c.stands(w); s != isKnown {
+		return false, s, fact, nil
+	}
+	out, err := expr.Run(c.program, w.Facts)
+	if err != nil {
+		return false, isKnown, "", fmt.Errorf("evaluating %q: %w", c.text, err)
+	}
+	yes, _ = out.(bool) // compiled as one
+	return yes, isKnown, "", nil
+}
+
+// objects evaluates a for-each.
+func (l *List) objects(w world) ([]Object, standing, error) {
+	if s, _ := l.stands(w); s != isKnown {
+		return nil, s, nil
+	}
+	out, err := expr.Run(l.program, w.Facts)
+	if err != nil {
+		return nil, isKnown, fmt.Errorf("evaluating %q: %w", l.text, err)
+	}
+	objects, _ := out.([]Object) // checked when it was compiled
+	return objects, isKnown, nil
+}
+
+// values are the facts that a condition read, for the digest that binds an approval.
+func (c *Condition) values(w world) map[string]string {
+	if c == nil {
+		return nil
+	}
+	out := map[string]string{}
+	for _, fact := range c.reads {
+		var v any
+		switch fact {
+		case "actor.privileged":
+			v = w.Actor.Privileged
+		case "actor.synced":
+			v = w.Actor.Synced
+		case "tenant.licences":
+			v = w.Tenant.Licences
+		case "tenant.dap":
+			v = w.Tenant.DAP
+		case "tenant.userConsent":
+			v = w.Tenant.UserConsent
+		default:
+			continue // lists and times are bound through the step's own target
+		}
+		data, err := json.Marshal(v)
+		if err == nil {
+			out[fact] = string(data)
+		}
+	}
+	return out
+}
