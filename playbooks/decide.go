@@ -159,8 +159,13 @@ func (d *decision) settled(p *Playbook, l *Line, phases ...string) bool {
 		}
 	}
 	return !slices.ContainsFunc(d.i.Steps, func(s *incident.Step) bool {
-		return slices.Contains(phases, s.Phase) && s.Undo == "" && !d.atOrBehind(p, l, s) && !s.Settled()
+		return slices.Contains(phases, s.Phase) && s.Undo == "" && !d.atOrBehind(p, l, s) && (!s.Settled() || comesAgain(s))
 	})
+}
+
+// comesAgain says that a done step has another round to come, which belongs to it.
+func comesAgain(s *incident.Step) bool {
+	return s.Again > 0 && (s.State == incident.Done || s.State == incident.Verified)
 }
 
 // pending says whether a line's condition or list still waits for evidence.
@@ -250,7 +255,7 @@ func (d *decision) stale(name string) bool {
 // spec binds a line to the incident, and to an object of its for-each.
 func (d *decision) spec(l *Line, o Object) (incident.Spec, error) {
 	i := d.i
-	s := incident.Spec{Ref: incident.Ref{Place: l.Place, Round: 1}, Phase: l.Phase, Kind: l.Kind, Action: l.Action.Name, Tenant: i.Tenant,
+	s := incident.Spec{Ref: incident.Ref{Place: l.Place, Round: 1}, Phase: l.Phase, Order: l.Order, Kind: l.Kind, Action: l.Action.Name, Tenant: i.Tenant,
 		Target: incident.Target{Type: i.Principal.Type, ID: i.Principal.ID, Label: i.Principal.Label()}, Need: l.Approve,
 		Verdict: l.Action.Verdict, Offered: l.Offered, Returns: l.Action.Returns, Final: l.Action.Irrevocable, Facts: l.When.values(d.world)}
 	if l.Action.Target == "tenant" {

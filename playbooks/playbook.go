@@ -39,6 +39,7 @@ type Opening struct {
 type Line struct {
 	Place   string // contain.1, or its id
 	Phase   string
+	Order   int    // counts over all phases
 	Kind    string // of incident.Spec, or "verdict"
 	Action  actions.Action
 	With    map[string]string
@@ -197,7 +198,7 @@ func parse(root *yaml.Node) (*Playbook, error) {
 			if err != nil {
 				return nil, err
 			}
-			l.Offered = section.offered
+			l.Offered, l.Order = section.offered, len(p.Lines)+1
 			if slices.ContainsFunc(p.Lines, func(o Line) bool { return o.Place == l.Place }) {
 				return nil, at(n, "there is another step with the id %q", l.Place)
 			}

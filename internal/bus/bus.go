@@ -42,6 +42,8 @@ type Bus struct {
 	lock *flock.Flock
 	log  *zap.Logger
 
+	streams map[string]jetstream.Stream // by name; set once
+
 	mu        sync.Mutex
 	consumers []jetstream.Consumer
 	batches   chan struct{} // at most 16 atomic batches in flight
@@ -55,7 +57,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	b := &Bus{log: cfg.Log, batches: make(chan struct{}, 16)}
+	b := &Bus{log: cfg.Log, batches: make(chan struct{}, 16), streams: map[string]jetstream.Stream{}}
 	var err error
 	if cfg.URL == "" {
 		err = b.embed(cfg.Dir)
@@ -135,20 +137,20 @@ func (b *Bus) KeyValue(ctx context.Context, bucket string) (jetstream.KeyValue, 
 	return kv, nil
 }
 
-// Stream opens one of Cordon's streams for reading.
-func (b *Bus) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
-	s, err := b.js.Stream(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("opening stream %s: %w", name, err)
+// Stream is one of Cordon's streams, for reading. It panics on a name that is none of them.
+func (b *Bus) Stream(name string) jetstream.Stream {
+	s, ok := b.streams[name]
+	if !ok {
+		panic("bus: there is no stream " + name)
 	}
-	return s, nil
+	return s
 }
 
 // LastSequence tells the sequence of the newest message of a stream.
 func (b *Bus) LastSequence(ctx context.Context, stream string) (uint64, error) {
-	s, err := b.js.Stream(ctx, stream)
+	info, err := b.Stream(stream).Info(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("opening stream %s: %w", stream, err)
+		return 0, fmt.Errorf("asking about stream %s: %w", stream, err)
 	}
-	return s.CachedInfo().State.LastSeq, nil
+	return info.State.LastSeq, nil
 }

@@ -69,9 +69,7 @@ func TestTenantShardIsAddedToRecords(t *testing.T) {
 	b := open(t)
 	_, err := b.Publish(t.Context(), Message{Subject: LogSubject("8d4121ed-0008-406d-bff9-0d5bb312183c", "AuditLogs", "*.>"), Data: []byte("{}")})
 	require.NoError(t, err)
-	s, err := b.Stream(t.Context(), Logs)
-	require.NoError(t, err)
-	msg, err := s.GetMsg(t.Context(), 1)
+	msg, err := b.Stream(Logs).GetMsg(t.Context(), 1)
 	require.NoError(t, err)
 	require.Regexp(t, `^logs\.\d+\.8d4121ed-0008-406d-bff9-0d5bb312183c\.auditlogs\.\d+$`, msg.Subject)
 }

@@ -238,10 +238,7 @@ func (b *Bus) AckFloor(ctx context.Context, stream, durable string) (uint64, err
 
 // ScanTo calls visit with the messages up to and including sequence last that were stored within back of it.
 func (b *Bus) ScanTo(ctx context.Context, stream string, filter []string, back time.Duration, last uint64, visit func(jetstream.Msg) error) error {
-	s, err := b.js.Stream(ctx, stream)
-	if err != nil {
-		return fmt.Errorf("opening stream %s: %w", stream, err)
-	}
+	s := b.Stream(stream)
 	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: filter, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: 10 * time.Second}
 	if msg, err := s.GetMsg(ctx, last); err == nil { // a rolled-up checkpoint may be gone: then from the beginning
 		since := msg.Time.Add(-back)

@@ -153,10 +153,7 @@ func pubAck(answer []byte) (uint64, error) {
 
 // Last returns the newest message on a subject of a stream, nil where there is none. It is a read from the leader.
 func (b *Bus) Last(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
-	s, err := b.js.Stream(ctx, stream)
-	if err != nil {
-		return nil, fmt.Errorf("opening stream %s: %w", stream, err)
-	}
+	s := b.Stream(stream)
 	msg, err := s.GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil
@@ -170,10 +167,7 @@ func (b *Bus) Last(ctx context.Context, stream, subject string) (*jetstream.RawS
 // After calls visit with each message on a subject whose sequence is greater than seq, in order, read from the
 // leader, until there is none left.
 func (b *Bus) After(ctx context.Context, stream, subject string, seq uint64, visit func(*jetstream.RawStreamMsg) error) error {
-	s, err := b.js.Stream(ctx, stream)
-	if err != nil {
-		return fmt.Errorf("opening stream %s: %w", stream, err)
-	}
+	s := b.Stream(stream)
 	for {
 		msg, err := s.GetMsg(ctx, seq+1, jetstream.WithGetMsgSubject(subject))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {

@@ -70,10 +70,11 @@ func (b *Bus) createStreams(ctx context.Context, cfg Config) error {
 		if want.Duplicates == 0 {
 			want.Duplicates = 2 * time.Minute
 		}
-		_, err := b.js.CreateOrUpdateStream(ctx, want)
+		stream, err := b.js.CreateOrUpdateStream(ctx, want)
 		if err != nil {
 			return fmt.Errorf("creating stream %s: %w", want.Name, err)
 		}
+		b.streams[want.Name] = stream
 	}
 	for _, bucket := range []string{DirectoryBucket, CapsBucket, ChatBucket} {
 		_, err := b.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, History: 1, Storage: jetstream.FileStorage})

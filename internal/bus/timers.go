@@ -43,10 +43,7 @@ func (b *Bus) Schedule(ctx context.Context, t Timer) error {
 
 // pending lists the timers that are set, soonest first.
 func (b *Bus) pending(ctx context.Context) ([]Timer, error) {
-	s, err := b.js.Stream(ctx, Timers)
-	if err != nil {
-		return nil, fmt.Errorf("opening stream %s: %w", Timers, err)
-	}
+	s := b.Stream(Timers)
 	info, err := s.Info(ctx, jetstream.WithSubjectFilter("timers.>"))
 	if err != nil {
 		return nil, fmt.Errorf("listing timers: %w", err)
@@ -85,10 +82,7 @@ func (b *Bus) FireTimers(ctx context.Context, t time.Time) error {
 	if err != nil {
 		return err
 	}
-	s, err := b.js.Stream(ctx, Timers)
-	if err != nil {
-		return fmt.Errorf("opening stream %s: %w", Timers, err)
-	}
+	s := b.Stream(Timers)
 	for _, timer := range timers {
 		if timer.At.After(t) {
 			return nil

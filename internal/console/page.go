@@ -2,10 +2,12 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,6 +104,7 @@ func (s *Server) incident(w http.ResponseWriter, r *http.Request, p incident.Per
 				ph.Active = ph.Active || !step.Settled()
 			}
 		}
+		slices.SortStableFunc(ph.Steps, func(a, b *incident.Step) int { return cmp.Compare(a.Order, b.Order) })
 		v.Phases = append(v.Phases, ph)
 	}
 	for _, l := range i.Links {
@@ -157,11 +160,12 @@ func functions(cfg Config) template.FuncMap {
 			}
 			return ""
 		},
-		"dict": func(i *incident.Incident, s *incident.Step) any {
+		"at": func(where string, i *incident.Incident, s *incident.Step) any {
 			return struct {
-				I    *incident.Incident
-				Step *incident.Step
-			}{i, s}
+				Where string // the same step may stand twice on the page
+				I     *incident.Incident
+				Step  *incident.Step
+			}{where, i, s}
 		},
 		"stamp":  func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04:05 UTC") },
 		"zero":   func(t time.Time) bool { return t.IsZero() },

@@ -115,6 +115,7 @@ const (
 type Spec struct {
 	Ref
 	Phase   string            `json:"phase"`
+	Order   int               `json:"order"` // its line in the playbook
 	Kind    string            `json:"kind"`
 	Action  string            `json:"action,omitempty"`
 	Tenant  string            `json:"tenant"` // that it changes

@@ -33,6 +33,25 @@ func (h *History) Current() *Incident {
 	return nil
 }
 
+// Clone returns a history that shares nothing which a fold changes.
+func (h *History) Clone() *History {
+	out := *h
+	out.Incidents = make([]*Incident, len(h.Incidents))
+	for n, i := range h.Incidents {
+		c := *i
+		c.Findings, c.Evidence = slices.Clone(i.Findings), slices.Clone(i.Evidence)
+		c.Links, c.Notes = slices.Clone(i.Links), slices.Clone(i.Notes)
+		c.Steps = make([]*Step, len(i.Steps))
+		for m, s := range i.Steps {
+			step := *s
+			step.Approvals = slices.Clone(s.Approvals)
+			c.Steps[m] = &step
+		}
+		out.Incidents[n] = &c
+	}
+	return &out
+}
+
 // Incident is its state as folded.
 type Incident struct {
 	Number    uint64            `json:"number"` // stream sequence of its `opened`
@@ -176,11 +195,14 @@ func (i *Incident) Permitted(s *Step) bool {
 // turn keeps the playbook's order: a step waits until each permitted one before it has been tried once, never for
 // another's approval, verdict or retry.
 func (i *Incident) turn(s *Step) bool {
-	for _, before := range i.Steps {
-		if before == s {
-			return true
+	behind := false
+	for _, other := range i.Steps {
+		if other == s {
+			behind = true
+			continue
 		}
-		if before.Phase == s.Phase && before.Kind == KindDo && !before.Tried() && i.Permitted(before) {
+		before := other.Order < s.Order || other.Order == s.Order && !behind
+		if before && other.Phase == s.Phase && other.Kind == KindDo && !other.Tried() && i.Permitted(other) {
 			return false
 		}
 	}

@@ -11,53 +11,48 @@ import (
 	"github.com/nats-io/nuid"
 )
 
-// Store reads and appends incidents. It keeps the events of recently read subjects in memory and asks the stream's
-// leader for newer ones each time: what it returns is never stale.
+// Store reads and appends incidents. It keeps what it has folded of recently read subjects in memory and asks the
+// stream's leader for newer events each time: what it returns is never stale.
 type Store struct {
 	bus *bus.Bus
 
 	mu    sync.Mutex
-	known map[string][]stored
+	known map[string]*subject
 }
 
-type stored struct {
-	event Event
-	seq   uint64
-	data  []byte
+// subject is what is known of one principal.
+type subject struct {
+	mu      sync.Mutex
+	history *History
+	events  []Numbered
 }
 
-// remembered bounds how many principals' events are kept in memory.
+// remembered bounds how many principals are kept in memory.
 const remembered = 1000
 
 // NewStore returns a store over the bus.
-func NewStore(b *bus.Bus) *Store { return &Store{bus: b, known: map[string][]stored{}} }
+func NewStore(b *bus.Bus) *Store { return &Store{bus: b, known: map[string]*subject{}} }
 
-// Load folds a principal's subject as it stands now.
-func (s *Store) Load(ctx context.Context, subject string) (*History, error) {
-	events, err := s.events(ctx, subject)
-	if err != nil {
+// Load folds a principal's subject as it stands now. The history is the caller's own.
+func (s *Store) Load(ctx context.Context, name string) (*History, error) {
+	k := s.subject(name)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.catchUp(ctx, s.bus); err != nil {
 		return nil, err
 	}
-	h := &History{Subject: subject}
-	for _, e := range events {
-		if err := h.Apply(e.event, e.seq, e.data); err != nil {
-			return nil, err
-		}
-	}
-	return h, nil
+	return k.history.Clone(), nil
 }
 
 // Events lists a subject's events with their sequences, oldest first.
-func (s *Store) Events(ctx context.Context, subject string) ([]Numbered, error) {
-	events, err := s.events(ctx, subject)
-	if err != nil {
+func (s *Store) Events(ctx context.Context, name string) ([]Numbered, error) {
+	k := s.subject(name)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.catchUp(ctx, s.bus); err != nil {
 		return nil, err
 	}
-	out := make([]Numbered, len(events))
-	for i, e := range events {
-		out[i] = Numbered{Event: e.event, Sequence: e.seq}
-	}
-	return out, nil
+	return k.events[:len(k.events):len(k.events)], nil
 }
 
 // Numbered is an event with its place in the stream.
@@ -66,38 +61,40 @@ type Numbered struct {
 	Sequence uint64 `json:"sequence"`
 }
 
-func (s *Store) events(ctx context.Context, subject string) ([]stored, error) {
-	s.mu.Lock()
-	have := s.known[subject]
-	s.mu.Unlock()
-	var last uint64
-	if len(have) > 0 {
-		last = have[len(have)-1].seq
-	}
-	fresh := have[:len(have):len(have)] // appending copies: others may hold the same slice
-	err := s.bus.After(ctx, bus.Incidents, subject, last, func(msg *jetstream.RawStreamMsg) error {
-		var e Event
-		if err := json.Unmarshal(msg.Data, &e); err != nil {
-			return fmt.Errorf("reading event %d on %s: %w", msg.Sequence, subject, err)
-		}
-		fresh = append(fresh, stored{e, msg.Sequence, msg.Data})
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("loading incident: %w", err)
-	}
+func (s *Store) subject(name string) *subject {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if k := s.known[name]; k != nil {
+		return k
+	}
 	if len(s.known) >= remembered {
 		for other := range s.known {
 			delete(s.known, other) // any one: it is read again when it is asked for
 			break
 		}
 	}
-	if len(fresh) > len(s.known[subject]) {
-		s.known[subject] = fresh
+	k := &subject{history: &History{Subject: name}}
+	s.known[name] = k
+	return k
+}
+
+// catchUp folds what was appended since.
+func (k *subject) catchUp(ctx context.Context, b *bus.Bus) error {
+	err := b.After(ctx, bus.Incidents, k.history.Subject, k.history.Sequence, func(msg *jetstream.RawStreamMsg) error {
+		var e Event
+		if err := json.Unmarshal(msg.Data, &e); err != nil {
+			return fmt.Errorf("reading event %d on %s: %w", msg.Sequence, msg.Subject, err)
+		}
+		if err := k.history.Apply(e, msg.Sequence, msg.Data); err != nil {
+			return err
+		}
+		k.events = append(k.events, Numbered{Event: e, Sequence: msg.Sequence})
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("loading incident: %w", err)
 	}
-	return fresh, nil
+	return nil
 }
 
 // Append adds events to a subject if it still is as h says; bus.ErrConflict means: load again, decide again.
@@ -130,10 +127,7 @@ func (s *Store) Append(ctx context.Context, h *History, events ...Event) error {
 
 // Find returns the history that holds incident number n.
 func (s *Store) Find(ctx context.Context, n uint64) (*History, *Incident, error) {
-	stream, err := s.bus.Stream(ctx, bus.Incidents)
-	if err != nil {
-		return nil, nil, err
-	}
+	stream := s.bus.Stream(bus.Incidents)
 	msg, err := stream.GetMsg(ctx, n)
 	if err != nil {
 		return nil, nil, fmt.Errorf("finding incident %d: %w", n, err)
@@ -152,10 +146,7 @@ func (s *Store) Find(ctx context.Context, n uint64) (*History, *Incident, error)
 
 // All lists every principal's history.
 func (s *Store) All(ctx context.Context) ([]*History, error) {
-	stream, err := s.bus.Stream(ctx, bus.Incidents)
-	if err != nil {
-		return nil, err
-	}
+	stream := s.bus.Stream(bus.Incidents)
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter("incidents.>"))
 	if err != nil {
 		return nil, fmt.Errorf("listing incidents: %w", err)

@@ -75,7 +75,7 @@ func (s *Stage) Result(ctx context.Context) (Result, error) {
 	}
 	if len(took) > 0 {
 		slices.Sort(took)
-		out.RecordToContainmentMs = Latency{P50: took[len(took)/2], Max: took[len(took)-1]}
+		out.RecordToContainmentMs = Latency{P50: took[(len(took)-1)/2], Max: took[len(took)-1]}
 	}
 	return out, nil
 }
