@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"cordon/internal/bus"
@@ -23,11 +24,14 @@ type Worker struct {
 	tenants Tenants
 	clock   clock.Clock
 	log     *zap.Logger
+
+	mu     sync.Mutex
+	inHand map[string]bool // steps that this process is running, by incident and place
 }
 
 // NewWorker returns a worker; Run runs it.
 func NewWorker(b *bus.Bus, s *incident.Store, t Tenants, c clock.Clock, log *zap.Logger) *Worker {
-	return &Worker{bus: b, store: s, tenants: t, clock: c, log: log}
+	return &Worker{bus: b, store: s, tenants: t, clock: c, log: log, inHand: map[string]bool{}}
 }
 
 const (
@@ -49,14 +53,17 @@ func (w *Worker) handle(ctx context.Context, msg jetstream.Msg) error {
 		w.log.Error("a job cannot be read; it is dropped, the incident still holds the step", zap.Error(err))
 		return nil
 	}
-	meta, err := msg.Metadata()
-	if err != nil {
-		return fmt.Errorf("reading a job: %w", err)
+	// A step that reads as running, but not here, was left by a worker that died or lost its lease: it is run again.
+	// How often the message was delivered does not tell, for a crash can take that count with it.
+	key := fmt.Sprintf("%d/%s", job.Number, job.Place)
+	if !w.take(key) {
+		return &bus.RetryAfter{Wait: time.Second, Err: fmt.Errorf("%s is being run", job.Place)}
 	}
+	defer w.giveBack(key)
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
 	for {
-		err := w.run(ctx, job, meta.NumDelivered > 1)
+		err := w.run(ctx, job)
 		if !errors.Is(err, bus.ErrConflict) {
 			return err
 		}
@@ -64,8 +71,24 @@ func (w *Worker) handle(ctx context.Context, msg jetstream.Msg) error {
 	}
 }
 
-// run does one job on a fresh fold. again says that a worker had this job before and did not finish it.
-func (w *Worker) run(ctx context.Context, job incident.Job, again bool) error {
+func (w *Worker) take(key string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.inHand[key] {
+		return false
+	}
+	w.inHand[key] = true
+	return true
+}
+
+func (w *Worker) giveBack(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.inHand, key)
+}
+
+// run does one job on a fresh fold.
+func (w *Worker) run(ctx context.Context, job incident.Job) error {
 	h, err := w.store.Load(ctx, job.Subject)
 	if err != nil {
 		return err
@@ -98,8 +121,6 @@ func (w *Worker) run(ctx context.Context, job incident.Job, again bool) error {
 		return nil // decided otherwise meanwhile
 	case !i.Runnable(s):
 		return &bus.RetryAfter{Wait: 100 * time.Millisecond, Err: fmt.Errorf("%s waits for the step before it to be tried", s.Place)}
-	case s.State == incident.Running && !again:
-		return nil // another worker has it
 	case s.State != incident.Running && s.Attempt != job.Attempt:
 		return nil // this attempt was made
 	case action.Changes():
@@ -139,15 +160,15 @@ func (w *Worker) change(ctx context.Context, h *incident.History, s *incident.St
 	if full {
 		return w.needPerson(ctx, h, s, "Cordon has done this by itself as often as the guardrails of "+c.Access.Name+" allow")
 	}
-	before := s.Before
-	if len(before) == 0 || s.Undo != "" {
-		state, err := a.Read(ctx, c)
-		if err != nil {
-			return w.fail(ctx, h, s, err)
-		}
-		if before, err = json.Marshal(state); err != nil {
-			return fmt.Errorf("encoding the state before: %w", err)
-		}
+	// What is planned rests on the state as it is now: after a crash the change may have been made already. What undo
+	// goes back to is the state before the first attempt, which the fold keeps.
+	state, err := a.Read(ctx, c)
+	if err != nil {
+		return w.fail(ctx, h, s, err)
+	}
+	before, err := json.Marshal(state)
+	if err != nil {
+		return fmt.Errorf("encoding the state before: %w", err)
 	}
 	requests, err := w.plan(ctx, s, a, c, before)
 	if err != nil {

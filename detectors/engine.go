@@ -75,26 +75,26 @@ func NewEngine(rules []*sigma.Rule, d *directory.Directory) (*Engine, error) {
 			switch {
 			case !ok:
 				return nil, fmt.Errorf("%s:%d: correlation %s refers to rule %q, which is not there", r.File, r.Line, r.Name, name)
-			case base.Correlation != nil && slices.Contains(base.Correlation.Rules, r.Name):
-				return nil, fmt.Errorf("%s:%d: correlations %s and %s refer to each other", r.File, r.Line, r.Name, name)
+			case base.Correlation != nil && !within(r.Correlation.GroupBy, base.Correlation.GroupBy):
+				// A closed window stands under the group of the record that closed it; it has no fields of its own.
+				return nil, fmt.Errorf("%s:%d: correlation %s groups by a field that %s does not group by", r.File, r.Line, r.Name, name)
 			case base.Correlation == nil && !r.Correlation.Generate:
 				e.base[name] = true
 			}
 		}
 		e.correlators = append(e.correlators, correlator{r, sigma.NewCorrelator(r.Correlation)})
 	}
-	// A correlation over another one comes after it; two levels are enough for what ships.
-	sort.SliceStable(e.correlators, func(i, j int) bool { return e.level(i) < e.level(j) })
-	return e, nil
-}
-
-func (e *Engine) level(i int) int {
-	for _, name := range e.correlators[i].rule.Correlation.Rules {
-		if e.byName[name].Correlation != nil {
-			return 1
+	levels := map[string]int{}
+	for _, c := range e.correlators {
+		if _, err := e.level(c.rule, levels); err != nil {
+			return nil, err
 		}
 	}
-	return 0
+	// A correlation over another one comes after it.
+	sort.SliceStable(e.correlators, func(i, j int) bool {
+		return levels[e.correlators[i].rule.Name] < levels[e.correlators[j].rule.Name]
+	})
+	return e, nil
 }
 
 // event is a record as rules see it: with what the directory knew about its actor at its time.
@@ -170,138 +170,20 @@ func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position s
 		return nil // the same record from another source, or read again
 	}
 	s.digests[v.Digest] = true
-	s.finding.Proof[0].Positions = append(slices.Clone(s.finding.Proof[0].Positions), position)
-	s.finding.Proof = slices.Clone(s.finding.Proof)
-	if len(v.Raw) >= s.size {
-		s.size = len(v.Raw)
-		s.finding.Withdrawn = ""
-		s.finding.Unconfirmed = s.finding.Unconfirmed && truth == sigma.TrueAbsent && !s.settled
+	proof.Positions = append(slices.Clone(s.finding.Proof[0].Positions), position)
+	if len(v.Raw) >= s.size { // the fuller revision is what the finding tells
+		f := e.describe(rule, v)
+		f.ID, f.Revision, f.Count = id, s.finding.Revision, 1
+		f.Unconfirmed = s.finding.Unconfirmed && truth == sigma.TrueAbsent && !s.settled
+		f.Proof = []finding.Proof{proof}
+		s.finding, s.size = f, len(v.Raw)
+	} else {
+		kept := s.finding.Proof[0]
+		kept.Positions = proof.Positions
+		s.finding.Proof = []finding.Proof{kept}
 	}
 	s.finding.Revision++
 	return []finding.Finding{s.finding}
-}
-
-// correlate hands a matching record to the correlations that ask for its rule, and their windows to those above.
-func (e *Engine) correlate(rule *sigma.Rule, v event, position string) {
-	type item struct {
-		sigma.Item
-		group map[string]string // of the group-by fields
-	}
-	values := map[string]string{}
-	items := []item{{Item: sigma.Item{ID: v.ID, Time: v.Time, Rule: rule.Name}, group: values}}
-	for i := range e.correlators {
-		c := e.correlators[i]
-		for _, it := range items {
-			if !slices.Contains(c.rule.Correlation.Rules, it.Rule) {
-				continue
-			}
-			key, ok := groupKey(c.rule.Correlation.GroupBy, v)
-			if !ok {
-				continue
-			}
-			if it.Rule == rule.Name {
-				e.proofs[v.ID] = proofOf(v, position)
-				e.actors[v.ID] = e.principal(v, v.Actor)
-				if f := c.rule.Correlation.Field; f != "" {
-					if values := v.Field(f); !values.Absent && !values.Unknown {
-						it.Value = values.List[0]
-					}
-				}
-			}
-			for _, closed := range c.Add(strings.ToLower(v.Tenant)+"|"+key, it.Item) {
-				e.close(c.rule, v, key, closed)
-				items = append(items, item{Item: sigma.Item{ID: closed.ID, Time: closed.Time, Rule: c.rule.Name, Proof: recordsOf(closed.Items)}})
-			}
-		}
-	}
-}
-
-func groupKey(fields []string, v event) (string, bool) {
-	var parts []string
-	for _, f := range fields {
-		values := v.Field(f)
-		if values.Absent || values.Unknown {
-			return "", false
-		}
-		parts = append(parts, strings.ToLower(values.List[0]))
-	}
-	return strings.Join(parts, "|"), true
-}
-
-func recordsOf(items []sigma.Item) []string {
-	var ids []string
-	for _, it := range items {
-		if len(it.Proof) == 0 {
-			ids = append(ids, it.ID)
-		}
-		ids = append(ids, it.Proof...)
-	}
-	return ids
-}
-
-// close adds a window to the findings of its slot: one a group, or one a principal where the rule names the
-// correlated rule whose actors they are.
-func (e *Engine) close(rule *sigma.Rule, v event, group string, closed sigma.Closed) {
-	of, each := strings.CutPrefix(rule.Custom.Principal, "actor of ")
-	if !each {
-		e.add(rule, v, group, closed, closed.Items, finding.Principal{Type: record.Tenant, ID: v.Tenant, Home: v.Tenant})
-		return
-	}
-	var others []sigma.Item
-	own := map[string][]sigma.Item{}
-	for _, it := range closed.Items {
-		if it.Rule != of {
-			others = append(others, it)
-			continue
-		}
-		key := e.actors[it.ID].ID
-		own[key] = append(own[key], it)
-	}
-	for key, items := range own {
-		e.add(rule, v, group+"|"+strings.ToLower(key), closed, append(items, others...), e.actors[items[0].ID])
-	}
-}
-
-func (e *Engine) add(rule *sigma.Rule, v event, group string, closed sigma.Closed, items []sigma.Item, principal finding.Principal) {
-	id := fmt.Sprintf("%s/%s/%s/%d", rule.Name, strings.ToLower(v.Tenant), group, rule.Correlation.Slot(closed.Time))
-	s := e.slots[id]
-	if s == nil {
-		s = &slot{records: map[string]bool{}, users: map[string]bool{}}
-		s.finding = finding.Finding{ID: id, Rule: rule.Name, Title: rule.Title, Level: levelFor(rule, principal), Kind: rule.Custom.Kind,
-			Techniques: rule.Techniques, Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook,
-			Tenant: v.Tenant, Time: closed.Time, Principal: principal, Actor: principal}
-		e.slots[id] = s
-	}
-	if closed.Time.Before(s.finding.Time) {
-		s.finding.Time = closed.Time
-	}
-	for _, record := range recordsOf(items) {
-		p, kept := e.proofs[record]
-		if !kept || s.records[record] {
-			continue
-		}
-		s.records[record], s.changed = true, true
-		s.users[strings.ToLower(p.Principal)] = true
-		s.finding.Proof = insertProof(s.finding.Proof, p)
-	}
-	s.finding.Count = len(s.records)
-	s.finding.Revision = len(s.records)
-	s.finding.Says = e.says(rule, v, s.finding, map[string]string{"users": fmt.Sprint(len(s.users)), "count": fmt.Sprint(len(s.records))})
-}
-
-// insertProof keeps the first records by time and id.
-func insertProof(proof []finding.Proof, p finding.Proof) []finding.Proof {
-	i := sort.Search(len(proof), func(i int) bool {
-		if !proof[i].Time.Equal(p.Time) {
-			return proof[i].Time.After(p.Time)
-		}
-		return proof[i].Record > p.Record
-	})
-	proof = slices.Insert(slices.Clone(proof), i, p)
-	if len(proof) > finding.MaxProof {
-		proof = proof[:finding.MaxProof]
-	}
-	return proof
 }
 
 // Flush returns the findings of correlations that have changed since.

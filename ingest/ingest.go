@@ -121,12 +121,12 @@ func (p *Partition) take(ctx context.Context, batch *pending, m Message, index i
 		return p.dead(ctx, m, index, raw, err)
 	}
 	position := record.Position{Source: p.source, Partition: p.partition, Sequence: m.Sequence, Index: index}
-	batch.messages = append(batch.messages, bus.Message{
-		Subject: bus.LogSubject(r.Tenant, r.Category, r.Actor.Key()),
-		Header:  nats.Header(r.Headers(position, m.Enqueued)),
-		Data:    raw,
-	})
-	batch.bytes += len(raw) + 1024 // the headers
+	header := nats.Header(r.Headers(position, m.Enqueued))
+	batch.messages = append(batch.messages, bus.Message{Subject: bus.LogSubject(r.Tenant, r.Category, r.Actor.Key()), Header: header, Data: raw})
+	batch.bytes += len(raw)
+	for name, values := range header {
+		batch.bytes += len(name) + len(values[0])
+	}
 	return nil
 }
 

@@ -130,6 +130,9 @@ func (d *decision) reached(p *Playbook, l *Line) bool {
 		return true // it was reached before
 	}
 	compromised := incident.Reached(d.i.Verdict, incident.Compromised)
+	if len(d.events) > 0 && (l.After || l.Phase == "secure" || l.Phase == "improve") {
+		return false // what stands before it has only just been called for: look again once that is in the fold
+	}
 	switch {
 	case l.Phase == "confirm":
 		return true

@@ -238,12 +238,12 @@ func list(text string) (*List, error) {
 func compile(text string, as expr.Option) (expression, error) {
 	r := &reader{}
 	program, err := expr.Compile(text, expr.Env(Facts{}), as, expr.Patch(r))
+	if r.bad != "" {
+		return expression{}, fmt.Errorf("%q: known(%s): that is no fact whose being known can be asked; expected one of %s", text, r.bad, strings.Join(facts(), ", "))
+	}
 	if err != nil {
 		msg, _, _ := strings.Cut(err.Error(), "\n")
 		return expression{}, fmt.Errorf("%q: %s", text, msg)
-	}
-	if r.bad != "" {
-		return expression{}, fmt.Errorf("%q: known(%s): that is no fact whose being known can be asked", text, r.bad)
 	}
 	return expression{text: text, program: program, reads: r.reads, asks: r.asks}, nil
 }
@@ -262,15 +262,17 @@ func (r *reader) Visit(node *ast.Node) {
 			return
 		}
 		if callee.Value == "known" && len(n.Arguments) == 1 {
-			if _, done := n.Arguments[0].(*ast.StringNode); done {
-				return
-			}
 			fact := pathOf(n.Arguments[0])
+			if s, ok := n.Arguments[0].(*ast.StringNode); ok { // patched already, or written so
+				fact = s.Value
+			}
 			if !isFact(fact) {
 				r.bad = fact
 				return
 			}
-			r.asks = append(r.asks, fact)
+			if !slices.Contains(r.asks, fact) {
+				r.asks = append(r.asks, fact)
+			}
 			ast.Patch(&n.Arguments[0], &ast.StringNode{Value: fact})
 			return
 		}
@@ -302,30 +304,31 @@ func pathOf(n ast.Node) string {
 	return "?"
 }
 
-func isFact(path string) bool {
+func isFact(path string) bool { return slices.Contains(facts(), path) }
+
+// facts are those whose being known can be asked.
+func facts() []string {
+	var out []string
 	for _, s := range factSources {
-		if s.fact == path {
-			return true
-		}
+		out = append(out, s.fact)
 	}
-	return false
+	return out
 }
 
-// stands says how far the facts that an expression reads can be relied on. A fact whose being known it asks about
-// is its own business.
+// stands says how far the facts that an expression reads can be relied on: nothing is said while one of them is
+// still being read. That a fact is unknown is its own business where it asks about it.
 func (e expression) stands(w world) (standing, string) {
-	worst, which := isKnown, ""
+	for _, fact := range slices.Concat(e.reads, e.asks) {
+		if w.standing[fact] == isPending {
+			return isPending, fact
+		}
+	}
 	for _, fact := range e.reads {
-		if s := w.standing[fact]; s > worst && !slices.Contains(e.asks, fact) {
-			worst, which = s, fact
+		if w.standing[fact] == isUnknown && !slices.Contains(e.asks, fact) {
+			return isUnknown, fact
 		}
 	}
-	for _, fact := range e.asks { // known() itself must wait until somebody has tried to read
-		if w.standing[fact] == isPending && worst == isKnown {
-			worst, which = isPending, fact
-		}
-	}
-	return worst, which
+	return isKnown, ""
 }
 
 // holds evaluates a condition; unknown names the fact that keeps it from being true or false.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -63,11 +64,14 @@ type file struct {
 	OpensOn  yaml.Node `yaml:"opens-on"`
 	Confirm  yaml.Node `yaml:"confirm"`
 	Contain  yaml.Node `yaml:"contain"`
-	Secure   struct {
-		Recover yaml.Node `yaml:"recover"`
-		Harden  yaml.Node `yaml:"harden"`
-	} `yaml:"secure"`
-	Improve yaml.Node `yaml:"improve"`
+	Secure   yaml.Node `yaml:"secure"`
+	Improve  yaml.Node `yaml:"improve"`
+}
+
+// secure is that phase's YAML: it has two lists.
+type secure struct {
+	Recover yaml.Node `yaml:"recover"`
+	Harden  yaml.Node `yaml:"harden"`
 }
 
 // line is one line's YAML.
@@ -114,12 +118,16 @@ func Load(files fs.FS) ([]*Playbook, error) {
 
 // Parse reads one playbook. Errors name file and line, and what was expected there.
 func Parse(name string, in io.Reader) (*Playbook, error) {
-	var root yaml.Node
-	if err := yaml.NewDecoder(in).Decode(&root); err != nil {
+	var root, more yaml.Node
+	documents := yaml.NewDecoder(in)
+	if err := documents.Decode(&root); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("the file is empty")
 		}
 		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := documents.Decode(&more); err == nil {
+		return nil, fmt.Errorf("%s:%w", name, at(&more, "there is a second document; expected one playbook a file"))
 	}
 	p, err := parse(root.Content[0])
 	if err != nil {
@@ -148,6 +156,14 @@ func strict(n *yaml.Node, into any, keys ...string) error {
 	return nil
 }
 
+// items returns the items of a list; a key that is not there has none.
+func items(n *yaml.Node, key, of string) ([]*yaml.Node, error) {
+	if n.Kind != 0 && n.Kind != yaml.SequenceNode {
+		return nil, at(n, "%s: expected a list of %s", key, of)
+	}
+	return n.Content, nil
+}
+
 func parse(root *yaml.Node) (*Playbook, error) {
 	var f file
 	if err := strict(root, &f, "playbook", "summary", "for", "opens-on", "confirm", "contain", "secure", "improve"); err != nil {
@@ -160,7 +176,17 @@ func parse(root *yaml.Node) (*Playbook, error) {
 	case p.For == "":
 		return nil, at(root, "playbook %s: for is %q; expected user or application", p.Name, f.For)
 	}
-	for _, n := range f.OpensOn.Content {
+	var second secure
+	if f.Secure.Kind != 0 {
+		if err := strict(&f.Secure, &second, "recover", "harden"); err != nil {
+			return nil, err
+		}
+	}
+	openings, err := items(&f.OpensOn, "opens-on", "findings that open an incident")
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range openings {
 		var o struct {
 			Level string   `yaml:"level"`
 			Rules []string `yaml:"rules"`
@@ -176,9 +202,8 @@ func parse(root *yaml.Node) (*Playbook, error) {
 		if o.Level != "" && !slices.Contains(finding.Levels, o.Level) {
 			return nil, at(n, "level %q is none of %s", o.Level, strings.Join(finding.Levels, ", "))
 		}
-		var err error
 		if opening.When, err = condition(o.When); err != nil {
-			return nil, at(n, "%w", err)
+			return nil, at(n, "when: %w", err)
 		}
 		p.OpensOn = append(p.OpensOn, opening)
 	}
@@ -189,11 +214,15 @@ func parse(root *yaml.Node) (*Playbook, error) {
 	}{
 		{"confirm", "confirm", &f.Confirm, false},
 		{"contain", "contain", &f.Contain, false},
-		{"secure", "secure.recover", &f.Secure.Recover, true},
-		{"secure", "secure.harden", &f.Secure.Harden, false},
+		{"secure", "secure.recover", &second.Recover, true},
+		{"secure", "secure.harden", &second.Harden, false},
 		{"improve", "improve", &f.Improve, false},
 	} {
-		for i, n := range section.lines.Content {
+		lines, err := items(section.lines, section.prefix, "steps")
+		if err != nil {
+			return nil, err
+		}
+		for i, n := range lines {
 			l, err := parseLine(n, section.phase, fmt.Sprintf("%s.%d", section.prefix, i+1))
 			if err != nil {
 				return nil, err
@@ -208,6 +237,31 @@ func parse(root *yaml.Node) (*Playbook, error) {
 	return p, nil
 }
 
+// id is how a step may be called: a slash comes before the object of a for-each.
+var id = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*$`)
+
+// names are the actions that change something, or those that read.
+func names(changes bool) []string {
+	var out []string
+	for _, a := range actions.Catalogue {
+		if a.Changes() == changes {
+			out = append(out, a.Name)
+		}
+	}
+	return out
+}
+
+func takes(a actions.Action) string {
+	var out []string
+	for _, p := range a.Params {
+		out = append(out, p.Name)
+	}
+	if len(out) == 0 {
+		return "it takes none"
+	}
+	return "expected " + strings.Join(out, ", ")
+}
+
 func parseLine(n *yaml.Node, phase, place string) (Line, error) {
 	var y line
 	if err := strict(n, &y, "read", "do", "task", "watch", "verdict", "id", "with", "approve", "when", "for-each", "after", "again-after", "due"); err != nil {
@@ -215,6 +269,9 @@ func parseLine(n *yaml.Node, phase, place string) (Line, error) {
 	}
 	l := Line{Place: place, Phase: phase, With: y.With, Approve: y.Approve, Task: y.Task, Verdict: y.Verdict}
 	if y.ID != "" {
+		if !id.MatchString(y.ID) {
+			return l, at(n, "id is %q; expected lower-case letters, digits, dots and dashes", y.ID)
+		}
 		l.Place = y.ID
 	}
 	kinds := 0
@@ -233,7 +290,7 @@ func parseLine(n *yaml.Node, phase, place string) (Line, error) {
 	if name := y.Read + y.Do; name != "" {
 		a, ok := actions.Find(name)
 		if !ok {
-			return l, at(n, "there is no action %q", name)
+			return l, at(n, "there is no action %q; expected one of %s", name, strings.Join(names(y.Do != ""), ", "))
 		}
 		if a.Changes() != (y.Do != "") {
 			return l, at(n, "action %s is used with %s", a.Name, map[bool]string{true: "do", false: "read"}[a.Changes()])
@@ -241,7 +298,7 @@ func parseLine(n *yaml.Node, phase, place string) (Line, error) {
 		l.Action = a
 		for param := range y.With {
 			if !slices.ContainsFunc(a.Params, func(p actions.Param) bool { return p.Name == param }) {
-				return l, at(n, "action %s has no parameter %q", a.Name, param)
+				return l, at(n, "action %s has no parameter %q; %s", a.Name, param, takes(a))
 			}
 		}
 		for _, p := range a.Params {

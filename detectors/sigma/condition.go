@@ -22,6 +22,9 @@ func compile(n *yaml.Node, lists Lists) (expression, error) {
 			text = value
 			continue
 		}
+		if _, taken := c.searches[key.Value]; taken {
+			return nil, at(key, "search %q is already defined", key.Value)
+		}
 		search, err := compileSearch(value, lists)
 		if err != nil {
 			return nil, err
@@ -215,8 +218,11 @@ func compileTest(key, value *yaml.Node, lists Lists) (expression, error) {
 				expand = true
 			case m == "exists":
 				var want bool
-				if err := value.Decode(&want); err != nil {
+				if err := value.Decode(&want); err != nil || value.Kind != yaml.ScalarNode {
 					return nil, at(value, "exists takes true or false")
+				}
+				if mods != "exists" {
+					return nil, at(key, "modifier exists of field %s stands alone", field)
 				}
 				return exists{field, want}, nil
 			case t.how != "":

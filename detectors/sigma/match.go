@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"slices"
 	"strings"
 
 	"cordon/internal/record"
@@ -98,30 +99,23 @@ func (t *test) eval(e Event) Truth {
 	if v.Unknown {
 		return Unknown
 	}
+	matches := func(p pattern) bool { return slices.ContainsFunc(v.List, p.matches) }
 	if v.Absent {
 		if t.null {
 			return TrueAbsent
 		}
-		for _, p := range t.patterns {
-			if p.matches("") {
-				return TrueAbsent
-			}
-		}
+		matches = func(p pattern) bool { return p.matches("") }
+	}
+	matched := slices.ContainsFunc(t.patterns, matches)
+	if t.all && matched {
+		matched = !slices.ContainsFunc(t.patterns, func(p pattern) bool { return !matches(p) })
+	}
+	switch {
+	case v.Absent && matched:
+		return TrueAbsent
+	case v.Absent:
 		return FalseAbsent
-	}
-	matched := 0
-	for _, p := range t.patterns {
-		for _, value := range v.List {
-			if p.matches(value) {
-				matched++
-				break
-			}
-		}
-		if matched > 0 && !t.all {
-			return True
-		}
-	}
-	if t.all && matched == len(t.patterns) && matched > 0 {
+	case matched:
 		return True
 	}
 	return False

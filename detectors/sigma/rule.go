@@ -182,13 +182,11 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 	if r.Level == "" {
 		r.Level = "medium"
 	}
-	for _, l := range []string{r.Level, r.Custom.PrivilegedLevel} {
-		if l != "" && !slices.Contains(finding.Levels, l) {
-			return nil, at(member(root, "level"), "level %q is none of %s", l, strings.Join(finding.Levels, ", "))
-		}
+	if !slices.Contains(finding.Levels, r.Level) {
+		return nil, at(member(root, "level"), "level %q is none of %s", r.Level, strings.Join(finding.Levels, ", "))
 	}
-	if k := r.Custom.Kind; k != "" && !slices.Contains(Kinds, k) {
-		return nil, at(member(root, "custom"), "kind %q is none of %s", k, strings.Join(Kinds, ", "))
+	if err := checkCustom(member(root, "custom"), r.Custom, d.Correlation); err != nil {
+		return nil, err
 	}
 	for _, tag := range d.Tags {
 		if t, ok := strings.CutPrefix(strings.ToLower(tag), "attack.t"); ok {
@@ -219,8 +217,31 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 	return r, nil
 }
 
+// principals are who a finding may name: the incident it joins is his.
+var principals = []string{"actor", "target", "tenant"}
+
+func checkCustom(n *yaml.Node, c Custom, over *correlation) error {
+	if l := c.PrivilegedLevel; l != "" && !slices.Contains(finding.Levels, l) {
+		return at(member(n, "privileged-level"), "level %q is none of %s", l, strings.Join(finding.Levels, ", "))
+	}
+	if k := c.Kind; k != "" && !slices.Contains(Kinds, k) {
+		return at(member(n, "kind"), "kind %q is none of %s", k, strings.Join(Kinds, ", "))
+	}
+	if of, each := strings.CutPrefix(c.Principal, "actor of "); each {
+		if over == nil || !slices.Contains(over.Rules, of) {
+			return at(member(n, "principal"), "principal %q: %s is no rule of this correlation", c.Principal, of)
+		}
+	} else if c.Principal != "" && !slices.Contains(principals, c.Principal) {
+		return at(member(n, "principal"), "principal %q is none of %s, or `actor of RULE` in a correlation", c.Principal, strings.Join(principals, ", "))
+	}
+	return nil
+}
+
 // route names the categories that a log source stands for.
 func route(n *yaml.Node, s *logSource) ([]string, error) {
+	if err := known(n, "product", "category", "service", "definition"); err != nil {
+		return nil, err
+	}
 	if s.Product != "azure" {
 		return nil, at(n, "logsource product %q: only azure is read", s.Product)
 	}
@@ -240,6 +261,9 @@ func parseCorrelation(n *yaml.Node, c *correlation) (*Correlation, error) {
 	out := &Correlation{Type: c.Type, Rules: c.Rules, GroupBy: c.GroupBy, Generate: c.Generate}
 	if len(c.Rules) == 0 {
 		return nil, at(n, "a correlation needs rules")
+	}
+	if member(n, "timespan") == nil {
+		return nil, at(n, "a correlation needs a timespan, such as 20m")
 	}
 	span, err := timespan(c.Timespan)
 	if err != nil {

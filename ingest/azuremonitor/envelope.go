@@ -47,6 +47,13 @@ func Split(body []byte, visit func(index int, raw []byte) error) (*Rest, error) 
 		}
 		return nil, nil
 	}
+	// end refuses what stands behind the message's one value: nothing of it would be read.
+	end := func() *Rest {
+		if at := dec.InputOffset(); len(bytes.TrimSpace(body[at:])) > 0 {
+			return broken(at, errors.New("reading the message: there is more than one JSON value in it"))
+		}
+		return nil
+	}
 
 	token, err := dec.Token()
 	if err != nil {
@@ -54,32 +61,50 @@ func Split(body []byte, visit func(index int, raw []byte) error) (*Rest, error) 
 	}
 	switch token {
 	case json.Delim('['):
-		return array()
+		if rest, err := array(); rest != nil || err != nil {
+			return rest, err
+		}
+		return end(), nil
 	case json.Delim('{'):
 	default:
 		return broken(0, errors.New("reading the message: expected an object with records")), nil
 	}
-	for members := 0; dec.More(); members++ {
+	envelope := false
+	// from is where what has not been visited begins: the whole message, until its records have been.
+	from := func(at int64) int64 {
+		if envelope {
+			return at
+		}
+		return 0
+	}
+	for dec.More() {
 		start := dec.InputOffset()
 		key, err := dec.Token()
 		if err != nil {
-			return broken(0, fmt.Errorf("reading the message at byte %d: %w", start, plain(err))), nil
+			return broken(from(start), fmt.Errorf("reading the message at byte %d: %w", start, plain(err))), nil
 		}
 		if key != "records" {
 			var skip json.RawMessage
 			if err := dec.Decode(&skip); err != nil {
-				return broken(0, fmt.Errorf("reading member %q: %w", key, plain(err))), nil
+				return broken(from(start), fmt.Errorf("reading member %q: %w", key, plain(err))), nil
 			}
 			continue
 		}
 		open, err := dec.Token()
 		if err != nil || open != json.Delim('[') {
-			return broken(0, errors.New("reading records: expected an array")), nil
+			return broken(from(start), errors.New("reading records: expected an array")), nil
 		}
-		return array()
+		envelope = true
+		if rest, err := array(); rest != nil || err != nil {
+			return rest, err
+		}
 	}
+	start := dec.InputOffset()
 	if _, err := dec.Token(); err != nil {
-		return broken(0, fmt.Errorf("reading the message: %w", plain(err))), nil
+		return broken(from(start), fmt.Errorf("reading the message: %w", plain(err))), nil
+	}
+	if envelope {
+		return end(), nil
 	}
 	if len(bytes.TrimSpace(body[dec.InputOffset():])) > 0 {
 		return broken(0, errors.New("reading the message: there is more than one JSON value in it")), nil

@@ -45,11 +45,12 @@ type Source struct {
 	bus   *bus.Bus
 	clock clock.Clock
 	log   *zap.Logger
+	idle  time.Duration // how long nothing must come before a reader asks whether it has caught up
 }
 
 // New returns a source; Run reads it.
 func New(cfg Config, b *bus.Bus, c clock.Clock, log *zap.Logger) *Source {
-	return &Source{cfg: cfg, bus: b, clock: c, log: log.With(zap.String("source", cfg.Name()))}
+	return &Source{cfg: cfg, bus: b, clock: c, idle: idleAfter, log: log.With(zap.String("source", cfg.Name()))}
 }
 
 // Run reads until ctx ends. What fails is tried again for as long as it takes: the hub keeps the records.
@@ -125,12 +126,14 @@ func (s *Source) connect() (*azeventhubs.ConsumerClient, error) {
 	if group == "" {
 		group = azeventhubs.DefaultConsumerGroup
 	}
+	// The SDK's own waits, 4 s and growing, would keep a partition from flowing again for as long as half a minute.
+	options := &azeventhubs.ConsumerClientOptions{RetryOptions: azeventhubs.RetryOptions{MaxRetries: 3, RetryDelay: retryFirst, MaxRetryDelay: 2 * time.Second}}
 	var client *azeventhubs.ConsumerClient
 	var err error
 	if s.cfg.ConnectionString != "" {
-		client, err = azeventhubs.NewConsumerClientFromConnectionString(s.cfg.ConnectionString, "", group, nil)
+		client, err = azeventhubs.NewConsumerClientFromConnectionString(s.cfg.ConnectionString, "", group, options)
 	} else {
-		client, err = azeventhubs.NewConsumerClient(s.cfg.Namespace, s.cfg.Hub, group, s.cfg.Credential, nil)
+		client, err = azeventhubs.NewConsumerClient(s.cfg.Namespace, s.cfg.Hub, group, s.cfg.Credential, options)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
@@ -167,17 +170,27 @@ func (s *Source) read(ctx context.Context, client *azeventhubs.ConsumerClient, i
 	}
 	defer s.close(reader.Close)
 	for ctx.Err() == nil {
-		events, err := s.receive(ctx, reader, 1, idleAfter)
+		events, err := s.receive(ctx, reader, 1, s.idle)
 		if err != nil {
 			return err
 		}
-		works()
 		if len(events) == 0 {
-			if err := partition.Idle(ctx, s.clock.Now()); err != nil {
+			// Nothing comes from a hub that cannot be reached either, and the SDK does not say so.
+			now := s.clock.Now()
+			last, err := s.last(ctx, client, id)
+			if err != nil {
+				return err
+			}
+			works()
+			if last > partition.At().Sequence {
+				continue
+			}
+			if err := partition.Idle(ctx, now); err != nil {
 				return err
 			}
 			continue
 		}
+		works()
 		more, err := s.receive(ctx, reader, most, drain)
 		if err != nil {
 			return err
@@ -187,6 +200,34 @@ func (s *Source) read(ctx context.Context, client *azeventhubs.ConsumerClient, i
 		}
 	}
 	return nil
+}
+
+// last asks the hub for the newest sequence number of a partition, -1 where there is none. The SDK's call knows no
+// end of its own once it has been sent, so it is left behind where the hub stays silent.
+func (s *Source) last(ctx context.Context, client *azeventhubs.ConsumerClient, id string) (int64, error) {
+	type answer struct {
+		azeventhubs.PartitionProperties
+		err error
+	}
+	ctx, cancel := context.WithTimeout(ctx, propertiesT)
+	defer cancel()
+	got := make(chan answer, 1)
+	go func() {
+		p, err := client.GetPartitionProperties(ctx, id, nil)
+		got <- answer{p, err}
+	}()
+	select {
+	case a := <-got:
+		switch {
+		case a.err != nil:
+			return 0, fmt.Errorf("asking for the partition's end: %w", a.err)
+		case a.IsEmpty:
+			return -1, nil
+		}
+		return a.LastEnqueuedSequenceNumber, nil
+	case <-ctx.Done():
+		return 0, fmt.Errorf("asking for the partition's end: %w", ctx.Err())
+	}
 }
 
 // receive waits for count events at most for wait. The SDK would wait for all of them or for the deadline.

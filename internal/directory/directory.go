@@ -85,6 +85,10 @@ func (d *Directory) Load(s Snapshot) {
 	t := d.tenant(s.Tenant)
 	t.read, t.holders = s.Read, map[string]Principal{}
 	for _, p := range s.Principals {
+		p.Roles = slices.Clone(p.Roles)
+		for i, r := range p.Roles {
+			p.Roles[i] = canonical(r)
+		}
 		for _, key := range []string{p.ID, p.UPN} {
 			if key != "" {
 				t.holders[strings.ToLower(key)] = p
@@ -105,10 +109,10 @@ func (d *Directory) Observe(r *record.Record) {
 	ids, names := r.Roles()
 	var roles []Role
 	for _, id := range ids {
-		roles = append(roles, Role{ID: id})
+		roles = append(roles, canonical(Role{ID: id}))
 	}
 	for _, name := range names {
-		roles = append(roles, Role{Name: name})
+		roles = append(roles, canonical(Role{Name: name}))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -159,7 +163,7 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := d.tenants[strings.ToLower(tenantID)]
-	if t == nil {
+	if t == nil || p.Key() == "" {
 		return Unknown, nil
 	}
 	roles := map[Role]bool{}

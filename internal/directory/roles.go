@@ -47,6 +47,23 @@ func Privileged(id, name string) bool {
 	return oldNames[strings.ToLower(name)] != ""
 }
 
+// canonical is the one way in which a role is kept, so that a change that names it is the same role as one that
+// gives its id: by template id where it is one that Cordon knows, else as it came.
+func canonical(role Role) Role {
+	for _, r := range PrivilegedRoles {
+		if strings.EqualFold(r.ID, role.ID) || role.ID == "" && strings.EqualFold(r.Name, role.Name) {
+			return Role{ID: r.ID}
+		}
+	}
+	if old := oldNames[strings.ToLower(role.Name)]; old != "" && role.ID == "" {
+		return Role{ID: old}
+	}
+	if role.ID != "" {
+		return Role{ID: strings.ToLower(role.ID)}
+	}
+	return Role{Name: strings.ToLower(role.Name)}
+}
+
 // RoleName is a role's name as people know it.
 func RoleName(role Role) string {
 	id := role.ID

@@ -16,7 +16,14 @@ func (h *History) Apply(e Event, seq uint64, stored []byte) error {
 	if e.Prev != h.Head {
 		return fmt.Errorf("event %d on %s: the chain is broken: it continues %.8s, the event before it is %.8s", seq, h.Subject, e.Prev, h.Head)
 	}
+	if err := h.apply(e, seq); err != nil {
+		return fmt.Errorf("event %d on %s: %w", seq, h.Subject, err) // the history stays before it: asked again, it says so again
+	}
 	h.Sequence, h.Head = seq, Hash(stored)
+	return nil
+}
+
+func (h *History) apply(e Event, seq uint64) error {
 	if e.Type == Opened {
 		var d OpenedData
 		if err := e.into(&d); err != nil {
@@ -28,16 +35,13 @@ func (h *History) Apply(e Event, seq uint64, stored []byte) error {
 	}
 	i := h.Current()
 	if i == nil {
-		return fmt.Errorf("event %d on %s: %s before any opened", seq, h.Subject, e.Type)
+		return fmt.Errorf("%s before any opened", e.Type)
 	}
 	known, err := i.apply(e)
 	if !known {
 		h.Skipped++
 	}
-	if err != nil {
-		return fmt.Errorf("event %d on %s: %w", seq, h.Subject, err)
-	}
-	return nil
+	return err
 }
 
 func (e Event) into(data any) error {
@@ -160,7 +164,7 @@ func (i *Incident) join(f finding.Finding) {
 			i.reach(p.Time)
 		}
 	}
-	if i.T0.IsZero() { // an application: the act upon it
+	if i.T0.IsZero() && f.Withdrawn == "" { // an application: the act upon it
 		i.T0 = f.Time
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"cordon/internal/bus"
 	"cordon/internal/clock"
+	"cordon/internal/directory"
 )
 
 // Desk is where people decide: it checks what a person may, and appends what he said. Page, terminal and chat all
@@ -65,11 +66,26 @@ func (d *Desk) may(i *Incident, s *Step, p Person, digest string) error {
 		return refuse("%s is %s: there is nothing to decide", s.Place, s.State)
 	case digest != "" && digest != s.Digest:
 		return refuse("%s has changed since you saw it: look again", s.Place)
-	case s.Need != Auto && !slices.Contains(p.May, s.Need):
-		return refuse("%s may not approve steps that need %s", p.Name, s.Need)
+	case !slices.Contains(p.May, need(s)):
+		return refuse("%s may not approve steps that need %s", p.Name, need(s))
 	case slices.ContainsFunc(s.Approvals, func(a Decision) bool { return a.By == p.Name }):
 		return refuse("%s has approved %s already; it needs another person", p.Name, s.Place)
-	case slices.ContainsFunc(p.IDs, func(id string) bool { return sameID(id, i.Principal.ID) || equalFold(id, i.Principal.UPN) }):
+	}
+	return accused(i, p)
+}
+
+// need is what a person must be allowed to: an automatic step that waits for its verdict runs without it once it is
+// approved, which is one person's decision.
+func need(s *Step) string {
+	if s.Need == Auto {
+		return One
+	}
+	return s.Need
+}
+
+// accused refuses a decision about the person's own account.
+func accused(i *Incident, p Person) error {
+	if slices.ContainsFunc(p.IDs, func(id string) bool { return sameID(id, i.Principal.ID) || sameID(id, i.Principal.UPN) }) {
 		return refuse("%s cannot decide about his own account", p.Name)
 	}
 	return nil
@@ -77,9 +93,12 @@ func (d *Desk) may(i *Incident, s *Step, p Person, digest string) error {
 
 // Done records that a person has done a task.
 func (d *Desk) Done(ctx context.Context, number uint64, place, note string, p Person) error {
-	return d.decide(ctx, number, place, p, func(_ *Incident, s *Step) (string, any, error) {
+	return d.decide(ctx, number, place, p, func(i *Incident, s *Step) (string, any, error) {
 		if s.Kind != KindTask || s.State != Waiting {
 			return "", nil, refuse("%s is no task that waits", place)
+		}
+		if err := accused(i, p); err != nil {
+			return "", nil, err
 		}
 		return TaskDone, NoteData{Place: s.Place, Text: note}, nil
 	})
@@ -87,9 +106,12 @@ func (d *Desk) Done(ctx context.Context, number uint64, place, note string, p Pe
 
 // Ask proposes a step that the playbook only offers, such as enabling the account again.
 func (d *Desk) Ask(ctx context.Context, number uint64, place string, p Person) error {
-	return d.decide(ctx, number, place, p, func(_ *Incident, s *Step) (string, any, error) {
+	return d.decide(ctx, number, place, p, func(i *Incident, s *Step) (string, any, error) {
 		if s.State != Offering {
 			return "", nil, refuse("%s is not offered: it is %s", place, s.State)
+		}
+		if err := accused(i, p); err != nil {
+			return "", nil, err
 		}
 		spec := s.Spec
 		spec.Offered = false
@@ -118,10 +140,13 @@ func (d *Desk) Undo(ctx context.Context, number uint64, place string, p Person, 
 	case i != h.Current():
 		return refuse("incident %d is not the principal's latest: undo there", number)
 	}
+	if err := accused(i, p); err != nil {
+		return err
+	}
 	spec := s.Spec
 	spec.Place, spec.Undo, spec.Returns, spec.Need, spec.Again, spec.Final, spec.Why = "undo/"+s.Place, s.Place, true, One, 0, "an undo is not undone: do the step again", ""
 	spec.Round = s.Round
-	if len(i.Principal.Roles) > 0 || s.Need == Two || strings.HasPrefix(s.Action, "role.") {
+	if i.Principal.Privileged == directory.Yes || len(i.Principal.Roles) > 0 || s.Need == Two || strings.HasPrefix(s.Action, "role.") {
 		spec.Need = Two
 	}
 	if before := i.Step(spec.Place); before != nil {
@@ -160,6 +185,9 @@ func (d *Desk) Close(ctx context.Context, number uint64, why string, p Person) e
 		}
 		if waiting := i.Waiting(); len(waiting) > 0 {
 			return Event{}, refuse("%d steps wait: decide %s first", len(waiting), waiting[0].Place)
+		}
+		if err := accused(i, p); err != nil {
+			return Event{}, err
 		}
 		return New(Closed, p.Name, "", d.Clock.Now(), NoteData{Text: why})
 	})

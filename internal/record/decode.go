@@ -14,6 +14,10 @@ import (
 // MaxBytes is the largest record that is stored as one; a larger one is a dead letter.
 const MaxBytes = 1 << 20
 
+// maxName bounds tenant and category: they stand in headers, which the server bounds too, so that a record with an
+// endless one could never be stored and would hold up its partition for ever.
+const maxName = 256
+
 // Defaults fill what a record does not say itself.
 type Defaults struct {
 	Tenant   string    // for exports that name none
@@ -43,6 +47,9 @@ func Decode(raw []byte, d Defaults) (*Record, error) {
 	r.Tenant = r.tenant(d)
 	if r.Tenant == "" && r.Decoded() { // Azure Activity may name a subscription alone
 		return nil, errors.New("no tenant: neither tenantId nor a resourceId with /tenants/{id}")
+	}
+	if len(r.Tenant) > maxName || len(r.Category) > maxName {
+		return nil, fmt.Errorf("tenant has %d bytes, category %d: at most %d are expected", len(r.Tenant), len(r.Category), maxName)
 	}
 	if err := r.setTime(d); err != nil {
 		return nil, err
@@ -94,6 +101,8 @@ func (r *Record) category() string {
 			return SignInLogs
 		case "noninteractiveusersigninlogs":
 			return NonInteractiveUserSignInLogs
+		case "customsecurityattributeauditlogs":
+			return "CustomSecurityAttributeAuditLogs" // of an audit record's shape, and yet a log of its own
 		case "":
 		default:
 			if audit {
@@ -132,15 +141,11 @@ func (r *Record) tenant(d Defaults) string {
 	if i := strings.Index(strings.ToLower(resource), "/tenants/"); i >= 0 {
 		fromResource, _, _ = strings.Cut(resource[i+len("/tenants/"):], "/")
 	}
-	row := find(r.root, "TimeGenerated") != nil
-	t := text(find(r.root, "tenantId"))
-	if t == "" || row && fromResource != "" {
-		t = fromResource
+	own := text(find(r.root, "tenantId"))
+	if find(r.root, "TimeGenerated") != nil {
+		return first(fromResource, d.Tenant, own)
 	}
-	if t == "" {
-		t = d.Tenant
-	}
-	return t
+	return first(own, fromResource, d.Tenant)
 }
 
 func (r *Record) setTime(d Defaults) error {

@@ -118,25 +118,31 @@ func scopesIn(s string) (scopes []string) {
 
 var keyIdentifier = regexp.MustCompile(`KeyIdentifier=([0-9A-Za-z-]+)`)
 
-// CredentialsAdded are the key ids that stand in the new KeyDescription and not in the old one. ok says that the
-// record speaks of credentials at all.
+// CredentialsAdded are the key ids that stand in the new KeyDescription and not in the old one: a credential that was
+// only renamed was there before. ok says that the record speaks of credentials at all.
 func (r *Record) CredentialsAdded() (keyIDs []string, ok bool) {
 	ch, ok := r.Change("KeyDescription")
 	if !ok {
 		return nil, false
 	}
-	had := list(ch.Old)
-	for _, entry := range list(ch.New) {
-		if slices.Contains(had, entry) {
-			continue
+	had := keyIDsIn(ch.Old)
+	for _, id := range keyIDsIn(ch.New) {
+		if !slices.Contains(had, id) {
+			keyIDs = append(keyIDs, id)
 		}
-		id := entry
-		if m := keyIdentifier.FindStringSubmatch(entry); m != nil {
-			id = m[1]
-		}
-		keyIDs = append(keyIDs, id)
 	}
 	return keyIDs, true
+}
+
+// keyIDsIn are the ids of a KeyDescription's entries; of an entry without one, the entry itself.
+func keyIDsIn(description string) []string {
+	ids := list(description)
+	for i, entry := range ids {
+		if m := keyIdentifier.FindStringSubmatch(entry); m != nil {
+			ids[i] = m[1]
+		}
+	}
+	return ids
 }
 
 // selfConsent begins the name of each policy that lets users consent for themselves.

@@ -78,6 +78,7 @@ var factFields = []struct {
 	read func(*Record) Values
 }{
 	{"operationName", func(r *Record) Values { return of(r.Operation) }},
+	{"activityDisplayName", func(r *Record) Values { return of(NormalOperation(text(r.value("activityDisplayName")))) }},
 	{"category", func(r *Record) Values { return of(r.Category) }},
 	{"result", func(r *Record) Values { return of(r.Result) }},
 	{"actor.id", func(r *Record) Values { return of(r.Actor.Key()) }},

@@ -10,12 +10,9 @@ import (
 
 // audit reads an AuditLogs record.
 func (r *Record) audit() {
-	r.Operation = NormalOperation(first(text(r.value("activityDisplayName")), text(find(r.root, "operationName"))))
 	// Where both are written the envelope's name is the one that detections are written for; some relays put a
 	// localised activity beside it.
-	if op := text(find(r.root, "operationName")); op != "" {
-		r.Operation = NormalOperation(op)
-	}
+	r.Operation = NormalOperation(first(text(find(r.root, "operationName")), text(r.value("activityDisplayName"))))
 	r.Result = strings.ToLower(text(r.value("result")))
 	r.Correlation = text(r.value("correlationId"))
 	r.Actor = r.initiator()
@@ -111,21 +108,24 @@ func find2(v *fastjson.Value, name string) *fastjson.Value {
 // strongMethods prove two factors in one step (domain notes, logs 4.3).
 var strongMethods = []string{"fido2", "passkey", "windows hello", "x.509", "certificate", "passwordless"}
 
+// spelling takes out what differs between "Multi-factor authentication" and "multiFactorAuthentication".
+var spelling = strings.NewReplacer("-", "", " ", "")
+
 // mfa says whether a second factor was proved. authenticationDetails is often empty when a record is first
 // written: then nothing is known, and only a revision can say No.
 func (r *Record) mfa(status *fastjson.Value) (mfa MFA, previously bool) {
-	details := elements(r.value("authenticationDetails"))
-	for _, step := range details {
+	steps := 0 // an empty text in place of the details says as little as none
+	for _, step := range elements(r.value("authenticationDetails")) {
 		step = unwrap(step)
-		if step.Type() != fastjson.TypeObject {
+		if step.Type() != fastjson.TypeObject || text(find(step, "authenticationMethod")) == "" && find(step, "succeeded") == nil {
 			continue
 		}
+		steps++
 		method := strings.ToLower(text(find(step, "authenticationMethod")))
-		if text(find(step, "succeeded")) != "true" && !strings.EqualFold(text(find(step, "succeeded")), "true") {
+		if !strings.EqualFold(text(find(step, "succeeded")), "true") {
 			continue
 		}
-		if strings.EqualFold(text(find(step, "authenticationStepRequirement")), "Multi-factor authentication") ||
-			strings.EqualFold(text(find(step, "authenticationStepRequirement")), "multiFactorAuthentication") {
+		if strings.EqualFold(spelling.Replace(text(find(step, "authenticationStepRequirement"))), "multiFactorAuthentication") {
 			return MFAYes, strings.Contains(method, "previously satisfied")
 		}
 		for _, strong := range strongMethods {
@@ -140,7 +140,7 @@ func (r *Record) mfa(status *fastjson.Value) (mfa MFA, previously bool) {
 			return MFAYes, strings.Contains(additional, "claim")
 		}
 	}
-	if len(details) == 0 {
+	if steps == 0 {
 		return MFAUnknown, false
 	}
 	return MFANo, false

@@ -177,22 +177,27 @@ const maxInput = 8 << 30
 // spool keeps standard input in a file, for it is read twice.
 func spool(o Options) (files []string, cleanup func(), err error) {
 	files, cleanup = slices.Clone(o.Files), func() {}
-	for i, name := range files {
-		if name != "-" {
-			continue
-		}
-		f, err := os.CreateTemp("", "cordon-detect-")
-		if err != nil {
-			return nil, cleanup, fmt.Errorf("keeping standard input: %w", err)
-		}
-		cleanup = func() { _ = os.Remove(f.Name()) }
-		_, err = io.Copy(f, io.LimitReader(o.In, maxInput))
-		if err := errors.Join(err, f.Close()); err != nil {
-			cleanup()
-			return nil, func() {}, fmt.Errorf("keeping standard input: %w", err)
-		}
-		files[i] = f.Name()
+	at := slices.Index(files, "-")
+	switch {
+	case at < 0:
+		return files, cleanup, nil
+	case slices.Contains(files[at+1:], "-"):
+		return nil, nil, errors.New("reading standard input: - stands among the files more than once")
 	}
+	f, err := os.CreateTemp("", "cordon-detect-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("keeping standard input: %w", err)
+	}
+	cleanup = func() { _ = os.Remove(f.Name()) }
+	n, err := io.Copy(f, io.LimitReader(o.In, maxInput+1))
+	if n > maxInput {
+		err = fmt.Errorf("there are more than %d bytes", int64(maxInput))
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		cleanup()
+		return nil, nil, fmt.Errorf("keeping standard input: %w", err)
+	}
+	files[at] = f.Name()
 	return files, cleanup, nil
 }
 
