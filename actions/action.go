@@ -98,6 +98,15 @@ func (c *Call) Target() incident.Target { return c.Step.Target }
 // Param returns a parameter, "" where it was not given.
 func (c *Call) Param(name string) string { return c.Step.Params[name] }
 
+// Since is where reading back begins: that long before the attack, which may lie in the past itself.
+func (c *Call) Since(back time.Duration) time.Time {
+	from := c.Clock.Now()
+	if t0 := c.Incident.T0; !t0.IsZero() && t0.Before(from) {
+		from = t0
+	}
+	return from.Add(-back)
+}
+
 // Access is Cordon's way into one tenant.
 type Access struct {
 	Tenant     string

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"cordon/internal/fault"
 	"cordon/internal/graph"
@@ -52,7 +51,7 @@ func readGrants(ctx context.Context, g *graph.Client, filter string) ([]Grant, e
 
 // dateGrants takes from the audit stream when a client's permissions were given: grants themselves carry no date.
 func dateGrants(ctx context.Context, c *Call, grants []Grant) error {
-	return c.Records.Audit(ctx, c.Access.Tenant, c.Clock.Now().Add(-30*24*time.Hour), func(r *record.Record) {
+	return c.Records.Audit(ctx, c.Access.Tenant, c.Since(lookBack), func(r *record.Record) {
 		if !r.Consent().Known || r.Result == "failure" || strings.HasPrefix(r.Operation, "Remove") {
 			return
 		}

@@ -23,9 +23,13 @@ func guard(ctx context.Context, a Action, c *Call) error {
 	if !a.Changes() || a.Name == reportWrite.Name {
 		return nil
 	}
-	ids := []string{c.Step.Target.ID, c.Step.Target.Label, c.Param("user"), c.Param("application")}
-	if a.Returns || c.Step.Undo != "" || a.Name == "user.revoke-sessions" {
+	gives := a.Returns == (c.Step.Undo == "") // taking an enabling back disables
+	if gives || a.Name == "user.revoke-sessions" {
 		return nil // takes nothing away for good
+	}
+	ids := []string{c.Step.Target.ID, c.Step.Target.Label, c.Param("user"), c.Param("application")}
+	if p := c.Incident.Principal; slices.ContainsFunc(ids, func(id string) bool { return id != "" && strings.EqualFold(id, p.ID) }) {
+		ids = append(ids, p.UPN, p.AppID) // the lists may name him otherwise than the step does
 	}
 	for _, id := range ids {
 		switch {
@@ -37,10 +41,12 @@ func guard(ctx context.Context, a Action, c *Call) error {
 		}
 	}
 	switch a.Name {
-	case "user.disable":
+	case "user.disable", "user.enable":
 		return lastAdministrator(ctx, c, c.Step.Target.ID)
 	case "role.remove":
-		return lastAdministrator(ctx, c, c.Param("user"))
+		if role := c.Param("role"); role == "" || strings.EqualFold(role, directory.GlobalAdministrator) {
+			return lastAdministrator(ctx, c, c.Param("user"))
+		}
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ var methodWords = map[string][]string{
 // several could be meant they stay undated, and a person must look.
 func dateMethods(ctx context.Context, c *Call, methods []Object) error {
 	registered := map[string]time.Time{}
-	err := c.Records.Audit(ctx, c.Access.Tenant, c.Clock.Now().Add(-30*24*time.Hour), func(r *record.Record) {
+	err := c.Records.Audit(ctx, c.Access.Tenant, c.Since(lookBack), func(r *record.Record) {
 		op := strings.ToLower(r.Operation)
 		if !strings.Contains(op, "security info") || strings.Contains(op, "deleted") || !targets(r, c.Target().ID) {
 			return

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"cordon/internal/directory"
 	"cordon/internal/fault"
@@ -24,7 +23,7 @@ var userRoles = Action{
 		if err != nil {
 			return nil, err
 		}
-		err = c.Records.Audit(ctx, c.Access.Tenant, c.Clock.Now().Add(-30*24*time.Hour), func(r *record.Record) {
+		err = c.Records.Audit(ctx, c.Access.Tenant, c.Since(lookBack), func(r *record.Record) {
 			if !strings.HasPrefix(strings.ToLower(r.Operation), "add") || !targets(r, c.Target().ID) {
 				return
 			}

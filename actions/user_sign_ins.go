@@ -35,7 +35,7 @@ var userSignIns = Action{
 			back = min(d, lookBack)
 		}
 		var all []trace
-		err := c.Records.Of(ctx, c.Access.Tenant, c.Target().ID, c.Clock.Now().Add(-back), func(r *record.Record) { all = append(all, traceOf(r)) })
+		err := c.Records.Of(ctx, c.Access.Tenant, c.Target().ID, c.Since(back), func(r *record.Record) { all = append(all, traceOf(r)) })
 		if err != nil {
 			return nil, err
 		}

@@ -282,3 +282,17 @@ func TestABrokenCheckpointIsAnError(t *testing.T) {
 	_, _, err = Open(t.Context(), b, "hub", "0", nil)
 	require.ErrorContains(t, err, "reading checkpoint of hub/0")
 }
+
+// A header that the server refuses would hold up its partition for ever.
+func TestNamesWithoutEndHoldUpNothing(t *testing.T) {
+	b := openBus(t, t.TempDir(), 0)
+	good := signIn(tenantID, "good", 0)
+	p := open(t, b)
+	require.NoError(t, p.Store(t.Context(), []Message{message(0, envelope(
+		strings.Replace(good, tenantID, strings.Repeat("t", 100_000), 1),
+		strings.Replace(good, "SignInLogs", strings.Repeat("c", 100_000), 1),
+		strings.Replace(good, `"userId":"u"`, `"userId":"`+strings.Repeat("é", 100_000)+`"`, 1),
+		strings.Replace(good, `"id":"good"`, `"id":"`+strings.Repeat("%", 100_000)+`"`, 1), good))}))
+	require.Len(t, letters(t, b), 2)
+	require.Len(t, stored(t, b), 3)
+}

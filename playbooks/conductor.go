@@ -335,7 +335,8 @@ func (c *Conductor) jobs(ctx context.Context, h *incident.History) error {
 
 // job publishes work. salt tells apart the repeated looks at one that does not read back yet.
 func (c *Conductor) job(ctx context.Context, i *incident.Incident, s *incident.Step, salt string) error {
-	j := incident.Job{Subject: i.Subject, Number: i.Number, Ref: s.Ref, Attempt: s.Attempt, Action: s.Action, Verify: salt != ""}
+	j := incident.Job{Subject: i.Subject, Number: i.Number, Ref: s.Ref, Attempt: s.Attempt, Action: s.Action, Verify: salt != "",
+		Approved: s.State == incident.Approved}
 	data, err := json.Marshal(j)
 	if err != nil {
 		return fmt.Errorf("encoding a job: %w", err)

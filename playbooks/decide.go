@@ -280,7 +280,7 @@ func (d *decision) spec(l *Line, o Object) (incident.Spec, error) {
 				param(&s, p.Name, o.Detail)
 			}
 		}
-		if !d.i.Earlier.IsZero() && !o.Changed.IsZero() && o.Changed.Before(d.i.T0) {
+		if !d.i.Earlier.IsZero() && !o.Changed.IsZero() && before(o.Changed, d.i.T0) {
 			s.Need = incident.One // a cleanup that reaches behind the frozen t0
 		}
 	}

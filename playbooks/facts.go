@@ -166,13 +166,30 @@ func observe(i *incident.Incident) world {
 		proofs := i.Proofs()
 		return len(proofs) > 0 && !slices.ContainsFunc(proofs, func(f finding.Finding) bool { return !slices.Contains(rules, f.Rule) })
 	}
-	w.SuccessAfter = func(t time.Time) bool { return !signIns.LastSuccess.IsZero() && !signIns.LastSuccess.Before(t) }
+	w.SuccessAfter = func(t time.Time) bool {
+		return !signIns.LastSuccess.IsZero() && !signIns.LastSuccess.Before(t) || provenSuccess(i, t)
+	}
 	w.ChangedAfter = func(objects []Object, t time.Time) []Object {
-		return slices.DeleteFunc(slices.Clone(objects), func(o Object) bool { return o.Changed.IsZero() || o.Changed.Before(t) })
+		return slices.DeleteFunc(slices.Clone(objects), func(o Object) bool { return o.Changed.IsZero() || before(o.Changed, t) })
 	}
 	w.Known = func(fact string) bool { return w.standing[fact] == isKnown }
 	return w
 }
+
+// provenSuccess says whether a finding's own proof shows that the principal's sign-in succeeded since t.
+func provenSuccess(i *incident.Incident, t time.Time) bool {
+	for _, f := range i.Proofs() {
+		for _, p := range f.Proof {
+			if f.Kind == "sign-in" && strings.EqualFold(p.Principal, i.Principal.ID) && p.Result == "success" && !p.Time.Before(t) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// before compares with the precision of Graph's times, which are whole seconds.
+func before(changed, t time.Time) bool { return changed.Before(t.Truncate(time.Second)) }
 
 func reading(i *incident.Incident, name string, into any) {
 	if e, ok := i.Reading(name); ok && len(e.Value) > 0 {

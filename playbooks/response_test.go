@@ -158,11 +158,18 @@ func (s *site) step(subject, place, state string) *incident.Step {
 	for deadline := time.After(15 * time.Second); !seen(); {
 		select {
 		case <-deadline:
-			require.FailNow(s, "waiting for a step", "%s to be %s; it is %+v", place, state, last)
+			require.FailNow(s, "waiting for a step", "%s to be %s; it is %s", place, state, describe(last))
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
 	return last
+}
+
+func describe(s *incident.Step) string {
+	if s == nil {
+		return "not proposed"
+	}
+	return fmt.Sprintf("%s, needs %s: %s%s%s", s.State, s.Need, s.Why, s.Note, s.Error)
 }
 
 // quiet waits until every worker has handled all there is.
@@ -231,7 +238,7 @@ func TestWhatIsDeliveredAgainChangesNothing(t *testing.T) {
 	s.step(subject, "contain.2", incident.Verified)
 	s.quiet()
 	require.False(t, s.enabled(id))
-	require.Equal(t, []string{`PATCH /users/` + id + ` {"accountEnabled":false}`}, disable.Requests)
+	require.Equal(t, []string{`PATCH /users/` + id + ` {"@odata.type":"#microsoft.graph.user","accountEnabled":false}`}, disable.Requests)
 	h, err := s.store.Load(t.Context(), subject)
 	require.NoError(t, err)
 	calls := len(s.world.Customer.Calls())

@@ -55,7 +55,7 @@ func listen(t *testing.T, addr string) *simulated.Namespace {
 // start runs a source until the returned function has stopped it.
 func start(t *testing.T, b *bus.Bus, connection string) (stop func()) {
 	t.Helper()
-	s := New(Config{Namespace: "simulated", Hub: hubName, ConnectionString: connection}, b, clock.Wall{}, zap.Must(zap.NewDevelopment()))
+	s := New(Config{Namespace: "simulated", Hub: hubName, ConnectionString: connection}, b, clock.Wall{}, zap.NewNop())
 	s.idle = 200 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

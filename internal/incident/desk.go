@@ -62,7 +62,9 @@ func (d *Desk) Refuse(ctx context.Context, number uint64, place, digest, why str
 
 func (d *Desk) may(i *Incident, s *Step, p Person, digest string) error {
 	switch {
-	case s.State != Waiting || s.Kind == KindTask:
+	case s.Kind == KindTask:
+		return refuse("%s is a task: do it, and say that it is done", s.Place)
+	case s.State != Waiting:
 		return refuse("%s is %s: there is nothing to decide", s.Place, s.State)
 	case digest != "" && digest != s.Digest:
 		return refuse("%s has changed since you saw it: look again", s.Place)

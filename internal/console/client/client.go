@@ -88,7 +88,7 @@ func (c *Client) call(ctx context.Context, method, path string, body, into any) 
 	if answer.StatusCode/100 != 2 {
 		refused := &Refused{Status: answer.StatusCode}
 		if err := json.Unmarshal(data, &refused.Answer); err != nil {
-			return fmt.Errorf("Cordon answered %s", answer.Status) //nolint:staticcheck // a name
+			return fmt.Errorf("asking Cordon: it answered %s", answer.Status)
 		}
 		return refused
 	}

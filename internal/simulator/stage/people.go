@@ -22,8 +22,9 @@ func (s *Stage) People() []*client.Client {
 }
 
 // Decide lets the simulated people approve everything that waits, each step by as many as it needs, and do every
-// task. Recovery is offered, not proposed: nobody asks for it. It returns how many decisions were made.
-func (s *Stage) Decide(ctx context.Context) (int, error) {
+// task. Recovery is offered, not proposed: nobody asks for it. With all they also approve what would run by itself if
+// only the verdict were graver. It returns how many decisions were made.
+func (s *Stage) Decide(ctx context.Context, all bool) (int, error) {
 	people, made := s.People(), 0
 	list, err := people[0].List(ctx)
 	if err != nil {
@@ -34,7 +35,11 @@ func (s *Stage) Decide(ctx context.Context) (int, error) {
 		if err != nil {
 			return made, err
 		}
-		for _, step := range i.Waiting() {
+		for _, step := range i.Steps {
+			automatic := step.State == incident.Waiting && step.Kind == incident.KindDo && step.Need == incident.Auto
+			if !step.WaitsForPerson() && !(all && automatic) {
+				continue
+			}
 			if step.Kind == incident.KindTask {
 				if err := people[0].Decide(ctx, i.Number, console.Decision{Verb: "done", Place: step.Place, Why: "done by a simulated person"}, nil); err != nil {
 					return made, fmt.Errorf("doing %s of incident %d: %w", step.Place, i.Number, err)
@@ -42,7 +47,7 @@ func (s *Stage) Decide(ctx context.Context) (int, error) {
 				made++
 				continue
 			}
-			for _, person := range people[:step.Missing()] {
+			for _, person := range people[:max(step.Missing(), 1)] {
 				err := person.Decide(ctx, i.Number, console.Decision{Verb: "approve", Place: step.Place, Digest: step.Digest}, nil)
 				var refused *client.Refused
 				if errors.As(err, &refused) && refused.Status == http.StatusConflict {
@@ -60,19 +65,21 @@ func (s *Stage) Decide(ctx context.Context) (int, error) {
 
 // PlayUnattended plays to the end with the simulated people deciding whenever something waits.
 func (s *Stage) PlayUnattended(ctx context.Context) error {
-	for {
+	for last := false; ; {
 		if err := s.Settled(ctx); err != nil {
 			return err
 		}
-		made, err := s.Decide(ctx)
+		made, err := s.Decide(ctx, last)
 		if err != nil {
 			return err
 		}
 		if made > 0 {
 			continue
 		}
-		done, err := s.Step(ctx)
-		if done || err != nil {
+		if last {
+			return s.tellNews(ctx)
+		}
+		if last, err = s.Step(ctx); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -181,9 +182,8 @@ func (s *Stage) stay(ctx context.Context) error {
 
 // item is a record of an input file.
 type item struct {
-	tenant, category string
-	raw              []byte
-	at               time.Time
+	record *record.Record
+	raw    []byte
 }
 
 func readInput(file string) ([]item, error) {
@@ -192,9 +192,10 @@ func readInput(file string) ([]item, error) {
 		if it.Err != nil {
 			return nil // `cordon detect` says what is wrong with a file
 		}
+		it.Raw = slices.Clone(it.Raw)
 		r, err := record.Decode(it.Raw, record.Defaults{})
 		if err == nil {
-			out = append(out, item{r.Tenant, r.Category, it.Raw, r.Time})
+			out = append(out, item{r, it.Raw})
 		}
 		return nil
 	})
@@ -207,13 +208,49 @@ func readInput(file string) ([]item, error) {
 func fromRecords(c clock.Clock, emit func(*entra.Tenant, string, []byte, time.Time), records []item) (*scenario.World, error) {
 	var objects []map[string]any
 	for _, r := range records {
-		var object map[string]any
-		if err := json.Unmarshal(r.raw, &object); err != nil {
-			return nil, fmt.Errorf("reading a record: %w", err)
-		}
-		objects = append(objects, object)
+		objects = append(objects, envelope(r.record))
 	}
 	return scenario.FromRecords(c, emit, objects)
+}
+
+// envelope writes what was decoded of a record in the form of Azure Monitor, whatever form the file had: the world
+// that it tells of is built from that.
+func envelope(r *record.Record) map[string]any {
+	properties := map[string]any{"id": r.ID, "result": r.Result, "correlationId": r.Correlation, "activityDateTime": r.Time.Format(time.RFC3339Nano),
+		"createdDateTime": r.Time.Format(time.RFC3339Nano), "resultReason": strings.Join(r.Field("properties.resultReason").List, " ")}
+	user := map[string]any{"id": r.Actor.ID, "userPrincipalName": r.Actor.UPN, "displayName": r.Actor.Name}
+	if r.SignIn != nil {
+		properties["userId"], properties["userPrincipalName"], properties["userDisplayName"] = r.Actor.ID, r.Actor.UPN, r.Actor.Name
+	} else if r.Actor.Type == record.ServicePrincipal {
+		properties["initiatedBy"] = map[string]any{"app": map[string]any{"appId": r.Actor.AppID, "servicePrincipalId": r.Actor.ID, "displayName": r.Actor.Name}}
+	} else if r.Actor.Type == record.User {
+		properties["initiatedBy"] = map[string]any{"user": user}
+	}
+	var targets []any
+	for _, t := range r.Targets {
+		var changes []any
+		for _, c := range t.Changes {
+			changes = append(changes, map[string]any{"displayName": c.Name, "oldValue": jsonText(c.Old), "newValue": jsonText(c.New)})
+		}
+		targets = append(targets, map[string]any{"id": t.ID, "type": t.Type, "displayName": t.Name, "userPrincipalName": t.UPN, "modifiedProperties": changes})
+	}
+	properties["targetResources"] = targets
+	return map[string]any{"time": r.Time.Format(time.RFC3339Nano), "category": r.Category, "tenantId": r.Tenant, "operationName": r.Operation, "properties": properties}
+}
+
+// jsonText is a value as audit records carry it: JSON in a string.
+func jsonText(value string) any {
+	if value == "" {
+		return nil
+	}
+	if value[0] == '[' || value[0] == '{' {
+		return value
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil
+	}
+	return string(text)
 }
 
 // post puts the file's records on their way: they come in the file's order, as one delivery.
@@ -223,8 +260,8 @@ func (s *Stage) post(records []item) {
 		known[strings.ToLower(t.ID())] = t.ID()
 	}
 	for _, r := range records {
-		if id, ok := known[strings.ToLower(r.tenant)]; ok {
-			s.Sim.Post(id, r.category, r.raw, s.Start.Add(time.Minute))
+		if id, ok := known[strings.ToLower(r.record.Tenant)]; ok {
+			s.Sim.Post(id, r.record.Category, r.raw, s.Start.Add(time.Minute))
 		}
 	}
 }
