@@ -219,7 +219,7 @@ func footprint(s *incident.Step, a Action) []string {
 	if s.Undo == "" {
 		return a.Footprint
 	}
-	return append([]string{"Enable account", "Update user", "Add member to role", "Add delegated permission grant", "Update service principal",
+	return append([]string{"Enable account", "Disable account", "Update user", "Add member to role", "Add delegated permission grant", "Update service principal",
 		"Update authorization policy", "DismissUser"}, a.Footprint...)
 }
 

@@ -290,7 +290,7 @@ func TestNamesWithoutEndHoldUpNothing(t *testing.T) {
 	p := open(t, b)
 	require.NoError(t, p.Store(t.Context(), []Message{message(0, envelope(
 		strings.Replace(good, tenantID, strings.Repeat("t", 100_000), 1),
-		strings.Replace(good, "SignInLogs", strings.Repeat("c", 100_000), 1),
+		fmt.Sprintf(`{"time":"2026-03-02T08:10:00Z","tenantId":%q,"category":%q}`, tenantID, strings.Repeat("c", 100_000)),
 		strings.Replace(good, `"userId":"u"`, `"userId":"`+strings.Repeat("é", 100_000)+`"`, 1),
 		strings.Replace(good, `"id":"good"`, `"id":"`+strings.Repeat("%", 100_000)+`"`, 1), good))}))
 	require.Len(t, letters(t, b), 2)

@@ -34,6 +34,9 @@ import (
 type Options struct {
 	Clock clock.Clock // the wall clock where nil
 	Log   *zap.Logger // silent where nil
+	// LocalDecides leaves the analysts' tokens in run.json, for `try`, where one person plays them all. Elsewhere it
+	// holds that of an operator who may look and decide nothing.
+	LocalDecides bool
 }
 
 // App is a running Cordon.
@@ -48,6 +51,7 @@ type App struct {
 	console *console.Server
 	listen  net.Listener
 	people  []console.Analyst
+	local   []console.Analyst // whose tokens stand in run.json
 
 	cancel  context.CancelFunc
 	parts   sync.WaitGroup
@@ -77,6 +81,16 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 	if a.people, err = analysts(cfg); err != nil {
 		return nil, err
 	}
+	if !o.LocalDecides {
+		operator, err := newOperator()
+		if err != nil {
+			return nil, err
+		}
+		a.people = append(a.people, operator)
+		a.local = []console.Analyst{operator}
+	} else {
+		a.local = a.people
+	}
 	if a.bus, err = bus.Open(ctx, bus.Config{Dir: cfg.Data, URL: cfg.NATS, LogsMaxBytes: cfg.LogsMax, Log: o.Log}); err != nil {
 		return nil, err
 	}
@@ -86,7 +100,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 		}
 	}()
 	a.store = incident.NewStore(a.bus)
-	a.console, err = console.New(console.Config{Bus: a.bus, Store: a.store, Clock: a.clock, Analysts: a.people, Tenant: a.tenants.Name, Mode: a.tenants.Mode, Log: o.Log})
+	a.console, err = console.New(console.Config{Bus: a.bus, Store: a.store, Clock: a.clock, Analysts: a.people, Tenant: a.tenants.Name, Mode: a.tenants.Mode, Secure: strings.HasPrefix(cfg.URL, "https://"), Log: o.Log})
 	if err != nil {
 		return nil, err
 	}

@@ -7,8 +7,7 @@ import (
 	"path/filepath"
 )
 
-// RunFile is what a running Cordon leaves for the commands of the same machine: where it answers, and the tokens of
-// the analysts who decide from this machine.
+// RunFile is what a running Cordon leaves for the commands of the same machine: where it answers, and tokens for it.
 type RunFile struct {
 	Address string            `json:"address"`
 	Tokens  map[string]string `json:"tokens"`
@@ -19,7 +18,7 @@ const runFile = "run.json"
 // WriteRunFile leaves run.json in folders, readable by the owner alone, and returns what removes it again.
 func (a *App) WriteRunFile(folders ...string) (remove func(), err error) {
 	r := RunFile{Address: "http://" + a.Addr(), Tokens: map[string]string{}}
-	for _, p := range a.people {
+	for _, p := range a.local {
 		r.Tokens[p.Name] = p.Token
 	}
 	data, err := json.Marshal(r)

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -108,4 +110,13 @@ func analysts(cfg *config.Config) ([]console.Analyst, error) {
 		out = append(out, console.Analyst{Person: incident.Person{Name: a.Name, May: a.May, IDs: a.Accounts}, Token: token})
 	}
 	return out, nil
+}
+
+// newOperator is who looks from the machine that Cordon runs on.
+func newOperator() (console.Analyst, error) {
+	var b [24]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return console.Analyst{}, fmt.Errorf("making the operator's token: %w", err)
+	}
+	return console.Analyst{Person: incident.Person{Name: "operator"}, Token: hex.EncodeToString(b[:])}, nil
 }

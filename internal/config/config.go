@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -142,6 +143,9 @@ func (s *Secret) UnmarshalYAML(n *yaml.Node) error {
 			return fmt.Errorf("line %d: unknown key %q; a secret is named by {env: NAME} or {file: PATH}", n.Content[i].Line, k)
 		}
 	}
+	if len(n.Content) > 2 {
+		return fmt.Errorf("line %d: %w", n.Line, errTwoPlaces)
+	}
 	return n.Decode((*plain)(s))
 }
 
@@ -151,11 +155,13 @@ func (s Secret) IsSet() bool { return s.Env != "" || s.File != "" }
 // maxSecret bounds a secret's file.
 const maxSecret = 64 << 10
 
+var errTwoPlaces = errors.New("a secret has one of env and file")
+
 // Read fetches the secret. Its error names the place, never the content.
 func (s Secret) Read() (string, error) {
 	switch {
 	case s.Env != "" && s.File != "":
-		return "", errors.New("a secret has one of env and file")
+		return "", errTwoPlaces
 	case s.Env != "":
 		if v := os.Getenv(s.Env); v != "" {
 			return v, nil
@@ -167,9 +173,12 @@ func (s Secret) Read() (string, error) {
 			return "", fmt.Errorf("opening a secret: %w", err)
 		}
 		defer f.Close()
-		data, err := io.ReadAll(io.LimitReader(f, maxSecret))
+		data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 		if err != nil {
 			return "", fmt.Errorf("reading a secret: %w", err)
+		}
+		if len(data) > maxSecret {
+			return "", fmt.Errorf("the secret's file %s is larger than 64 KiB", s.File)
 		}
 		if v := strings.TrimSpace(string(data)); v != "" {
 			return v, nil
@@ -204,13 +213,23 @@ func Parse(in io.Reader) (*Config, error) {
 		}
 		return nil, clearer(err)
 	}
+	var more yaml.Node
+	if err := dec.Decode(&more); err == nil {
+		return nil, fmt.Errorf("line %d: there is a second document; expected one", more.Line)
+	} else if !errors.Is(err, io.EOF) {
+		return nil, clearer(err)
+	}
 	if err := c.check(); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// clearer takes the names of Go types out of the YAML library's words.
+// mistyped is what the YAML library says of a value of the wrong kind.
+var mistyped = regexp.MustCompile("(?s)^(line \\d+): cannot unmarshal !!(\\w+)(?: `.*`)? into (.*)$")
+
+// clearer takes the names of Go types out of the YAML library's words, and the values: one may be a secret that
+// stands where keys were expected.
 func clearer(err error) error {
 	var typed *yaml.TypeError
 	if !errors.As(err, &typed) {
@@ -220,10 +239,30 @@ func clearer(err error) error {
 	for _, l := range typed.Errors {
 		if i := strings.Index(l, " not found in type "); i >= 0 {
 			l = strings.Replace(l[:i], "field ", "unknown key ", 1)
+		} else if m := mistyped.FindStringSubmatch(l); m != nil {
+			l = fmt.Sprintf("%s: expected %s here, not %s", m[1], wanted(m[3]), map[string]string{"map": "keys and values", "seq": "a list"}[m[2]])
+			if strings.HasSuffix(l, " ") {
+				l += "a word"
+			}
 		}
 		lines = append(lines, l)
 	}
 	return errors.New(strings.Join(lines, "; "))
+}
+
+// wanted says in words what a type of ours holds.
+func wanted(goType string) string {
+	switch {
+	case goType == "time.Duration":
+		return "a duration such as 1h"
+	case strings.HasPrefix(goType, "[]"):
+		return "a list"
+	case strings.HasPrefix(goType, "int"):
+		return "a number"
+	case goType == "string":
+		return "a word"
+	}
+	return "keys and values"
 }
 
 var modes = []string{"observe", "approve", "automatic"}
@@ -234,6 +273,14 @@ func (c *Config) check() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)
+	}
+	if c.URL != "" {
+		if err := httpURL(c.URL); err != nil {
+			return fmt.Errorf("url: %w", err)
+		}
+	}
+	if host, _, _ := net.SplitHostPort(c.Listen); !loopback(host) && !strings.HasPrefix(c.URL, "https://") {
+		return fmt.Errorf("listen: %s is reached from elsewhere: put TLS in front of it, and name its https address under url", c.Listen)
 	}
 	if err := httpURL(c.Graph); err != nil {
 		return fmt.Errorf("graph: %w", err)
@@ -256,11 +303,23 @@ func (c *Config) check() error {
 		if p.PartnerCenter.TokenURL == "" {
 			p.PartnerCenter.TokenURL = "https://login.microsoftonline.com/" + url.PathEscape(p.Tenant) + "/oauth2/v2.0/token"
 		}
+		if err := httpURL(p.PartnerCenter.URL); err != nil {
+			return fmt.Errorf("partners[%d] (%s): partner-center.url: %w", i, p.Name, err)
+		}
+		if err := httpURL(p.PartnerCenter.TokenURL); err != nil {
+			return fmt.Errorf("partners[%d] (%s): partner-center.token-url: %w", i, p.Name, err)
+		}
+		if partners[p.Name] {
+			return fmt.Errorf("partners[%d] (%s): there is another partner of that name", i, p.Name)
+		}
 		partners[p.Name] = true
 	}
 	ids := map[string]bool{}
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
+		if t.Name == "" {
+			t.Name = t.ID
+		}
 		where := fmt.Sprintf("tenants[%d] (%s)", i, t.Name)
 		switch {
 		case t.ID == "":
@@ -271,9 +330,6 @@ func (c *Config) check() error {
 			return fmt.Errorf("%s: partner %q is not among partners", where, t.Partner)
 		}
 		ids[strings.ToLower(t.ID)] = true
-		if t.Name == "" {
-			t.Name = t.ID
-		}
 		if t.Mode == "" {
 			t.Mode = "observe" // a new tenant
 		}
@@ -294,10 +350,11 @@ func (c *Config) check() error {
 	}
 	names := map[string]bool{}
 	for i, a := range c.Analysts {
-		if a.Name == "" || !a.Token.IsSet() || names[a.Name] || a.Name == "cordon" {
+		name := strings.ToLower(a.Name) // alex and Alex are no two people
+		if name == "" || !a.Token.IsSet() || names[name] || name == "cordon" {
 			return fmt.Errorf("analysts[%d]: an analyst needs a name of his own and a token", i)
 		}
-		names[a.Name] = true
+		names[name] = true
 		for _, m := range a.May {
 			if m != "one" && m != "two" {
 				return fmt.Errorf("analysts[%d] (%s): may is %q; expected one or two", i, a.Name, m)
@@ -341,10 +398,13 @@ func httpURL(s string) error {
 	if err != nil {
 		return err
 	}
-	ip := net.ParseIP(u.Hostname())
-	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-	if u.Scheme == "https" || u.Scheme == "http" && loopback {
+	if u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()) {
 		return nil
 	}
 	return fmt.Errorf("%q: expected https, or http on loopback", s)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

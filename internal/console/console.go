@@ -33,6 +33,7 @@ type Config struct {
 	Analysts []Analyst
 	Tenant   func(id string) string // a tenant's name
 	Mode     func(id string) string
+	Secure   bool // people come by https: cookies travel no other way
 	Log      *zap.Logger
 }
 
@@ -69,6 +70,7 @@ func New(cfg Config) (*Server, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
 	mux.HandleFunc("GET /login", s.login)
+	mux.HandleFunc("POST /login", s.loginToken)
 	mux.HandleFunc("GET /{$}", s.page(s.list))
 	mux.HandleFunc("GET /i/{number}", s.page(s.incident))
 	mux.HandleFunc("GET /i/{number}/report.md", s.page(s.report))

@@ -86,20 +86,50 @@ func (d *door) byToken(token string) (found incident.Person, ok bool) {
 	return found, ok
 }
 
-// login trades a one-time token for a session.
+// wrongToken is how long the answer to a wrong token takes: guessing is pointless in any case, and slow.
+const wrongToken = time.Second
+
+// login trades a one-time link for a session; without one it shows the form for an analyst's own token.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	token := r.URL.Query().Get("token")
+	if token == "" {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		s.render(w, "login", "")
+		return
+	}
 	s.door.mu.Lock()
 	p, ok := s.door.links[token]
 	delete(s.door.links, token)
 	s.door.mu.Unlock()
 	if !ok || time.Now().After(p.until) {
-		s.fail(w, http.StatusForbidden, "This link has been used or has expired. Ask Cordon for a new one.")
+		s.fail(w, http.StatusForbidden, "This link has been used or has expired.")
 		return
 	}
+	s.enter(w, r, p.person, r.URL.Query().Get("next"))
+}
+
+// loginToken takes the form.
+func (s *Server) loginToken(w http.ResponseWriter, r *http.Request) {
+	p, ok := s.door.byToken(strings.TrimSpace(r.PostFormValue("token")))
+	if !ok {
+		select {
+		case <-time.After(wrongToken):
+		case <-r.Context().Done():
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(http.StatusForbidden)
+		s.render(w, "login", "This is no analyst's token.")
+		return
+	}
+	s.enter(w, r, p, "/")
+}
+
+// enter begins a session, on the record.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, p incident.Person, next string) {
 	id, err := random()
 	if err == nil {
-		err = s.journal(r.Context(), p.person.Name, "login")
+		err = s.journal(r.Context(), p.Name, "login")
 	}
 	if err != nil {
 		s.cfg.Log.Error("logging in", zap.Error(err))
@@ -107,11 +137,10 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.door.mu.Lock()
-	s.door.sessions[id] = pass{p.person, time.Now().Add(sessionTime)}
+	s.door.sessions[id] = pass{p, time.Now().Add(sessionTime)}
 	s.door.mu.Unlock()
 	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: r.TLS != nil, MaxAge: int(sessionTime.Seconds())})
-	next := r.URL.Query().Get("next")
+		Secure: s.cfg.Secure, MaxAge: int(sessionTime.Seconds())})
 	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.HasPrefix(next, "/\\") {
 		next = "/" // nowhere but here
 	}

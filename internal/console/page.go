@@ -19,7 +19,9 @@ func (s *Server) page(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p, ok := s.door.who(r)
 		if !ok {
-			s.fail(w, http.StatusUnauthorized, "Open the link that Cordon printed, or ask for a new one with `cordon incidents link`.")
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.WriteHeader(http.StatusUnauthorized)
+			s.render(w, "login", "")
 			return
 		}
 		if err := h(w, r, p); err != nil {

@@ -181,7 +181,7 @@ func (d *Desk) Undo(ctx context.Context, number uint64, place string, p Person, 
 
 // Close ends the incident. What still waits must be decided first.
 func (d *Desk) Close(ctx context.Context, number uint64, why string, p Person) error {
-	return d.write(ctx, number, func(i *Incident) (Event, error) {
+	return d.write(ctx, number, p, func(i *Incident) (Event, error) {
 		if i.Closed != nil {
 			return Event{}, refuse("incident %d is closed", number)
 		}
@@ -197,12 +197,15 @@ func (d *Desk) Close(ctx context.Context, number uint64, why string, p Person) e
 
 // Note adds a person's remark.
 func (d *Desk) Note(ctx context.Context, number uint64, text string, p Person) error {
-	return d.write(ctx, number, func(*Incident) (Event, error) {
+	return d.write(ctx, number, p, func(*Incident) (Event, error) {
 		return New(Noted, p.Name, "", d.Clock.Now(), NoteData{Text: text})
 	})
 }
 
 func (d *Desk) decide(ctx context.Context, number uint64, place string, p Person, with func(*Incident, *Step) (kind string, data any, err error)) error {
+	if len(p.May) == 0 {
+		return refuse("%s may look, and decide nothing", p.Name)
+	}
 	for {
 		h, i, err := d.Store.Find(ctx, number)
 		if err != nil {
@@ -229,7 +232,10 @@ func (d *Desk) decide(ctx context.Context, number uint64, place string, p Person
 	}
 }
 
-func (d *Desk) write(ctx context.Context, number uint64, with func(*Incident) (Event, error)) error {
+func (d *Desk) write(ctx context.Context, number uint64, p Person, with func(*Incident) (Event, error)) error {
+	if len(p.May) == 0 {
+		return refuse("%s may look, and decide nothing", p.Name)
+	}
 	for {
 		h, i, err := d.Store.Find(ctx, number)
 		if err != nil {

@@ -87,15 +87,15 @@ func TestDeskApprove(t *testing.T) {
 	auto := o.propose(step("contain.3", "user.disable", Auto, Compromised))
 	ctx := t.Context()
 	o.refused(o.Approve(ctx, 1, "contain.1", "another digest", alex, ""), "has changed since you saw it")
-	o.refused(o.Approve(ctx, 1, "contain.1", one.Digest, guest, ""), "guest may not approve steps that need one")
+	o.refused(o.Approve(ctx, 1, "contain.1", one.Digest, guest, ""), "guest may look, and decide nothing")
 	o.refused(o.Approve(ctx, 1, "contain.2", two.Digest, junior, ""), "junior may not approve steps that need two")
 	o.refused(o.Approve(ctx, 1, "contain.1", one.Digest, avers, ""), "cannot decide about his own account")
 	o.refused(o.Refuse(ctx, 1, "contain.1", one.Digest, "no", avers), "cannot decide about his own account")
-	o.refused(o.Refuse(ctx, 1, "contain.1", one.Digest, "no", guest), "guest may not")
+	o.refused(o.Refuse(ctx, 1, "contain.1", one.Digest, "no", guest), "guest may look")
 	o.refused(o.Approve(ctx, 1, "contain.9", one.Digest, alex, ""), "incident 1 has no step contain.9")
 	// What runs by itself still waits for its verdict: to press it earlier is a decision like any other.
 	o.refused(o.Approve(ctx, 1, "contain.3", auto.Digest, guest, ""), "guest may not")
-	o.refused(o.Refuse(ctx, 1, "contain.3", auto.Digest, "", guest), "guest may not")
+	o.refused(o.Refuse(ctx, 1, "contain.3", auto.Digest, "", guest), "guest may look")
 	require.Equal(t, Waiting, o.step("contain.3").State)
 
 	require.NoError(t, o.Approve(ctx, 1, "contain.1", one.Digest, junior, ""))
@@ -197,7 +197,7 @@ func TestDeskDoneAndClose(t *testing.T) {
 	task.Kind = KindTask
 	o.propose(task)
 	s := o.propose(step("contain.2", "grant.delete", One, Compromised))
-	o.refused(o.Approve(ctx, 1, "contain.1", "", alex, ""), "there is nothing to decide")
+	o.refused(o.Approve(ctx, 1, "contain.1", "", alex, ""), "do it, and say that it is done")
 	o.refused(o.Done(ctx, 1, "contain.2", "", alex), "is no task that waits")
 	o.refused(o.Close(ctx, 1, "over", alex), "2 steps wait: decide contain.1 first")
 	o.refused(o.Done(ctx, 1, "contain.1", "called", avers), "cannot decide about his own account")

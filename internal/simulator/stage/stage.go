@@ -60,7 +60,7 @@ func Open(ctx context.Context, data, listen string, build simulator.Build, log *
 	}
 	if err == nil {
 		cfg.Listen = listen
-		s.App, err = app.New(ctx, cfg, app.Options{Clock: s.Clock, Log: log})
+		s.App, err = app.New(ctx, cfg, app.Options{Clock: s.Clock, Log: log, LocalDecides: true})
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Sim.Close())
