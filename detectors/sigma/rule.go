@@ -147,6 +147,18 @@ func at(n *yaml.Node, format string, args ...any) error {
 	return &placed{line: n.Line, err: fmt.Errorf(format, args...)}
 }
 
+// mistyped is a value of the wrong type, at the line that the YAML parser names in its text alone.
+func mistyped(n *yaml.Node, err error) error {
+	var wrong *yaml.TypeError
+	if errors.As(err, &wrong) && len(wrong.Errors) > 0 {
+		line, what, _ := strings.Cut(strings.TrimPrefix(wrong.Errors[0], "line "), ": ")
+		if number, err := strconv.Atoi(line); err == nil {
+			return &placed{line: number, err: errors.New(what)}
+		}
+	}
+	return at(n, "%v", err)
+}
+
 func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 	root := node
 	if root.Kind == yaml.DocumentNode {
@@ -166,7 +178,7 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 	}
 	var d document
 	if err := root.Decode(&d); err != nil {
-		return nil, at(root, "%v", err)
+		return nil, mistyped(root, err)
 	}
 	r := &Rule{Name: d.Name, ID: d.ID, Title: d.Title, Description: d.Description, Level: d.Level, Status: d.Status,
 		FalsePositives: d.FalsePositives, Custom: d.Custom, Line: root.Line}
@@ -284,7 +296,7 @@ func parseCorrelation(n *yaml.Node, c *correlation) (*Correlation, error) {
 			return nil, err
 		}
 		if err := c.Condition.Decode(&cond); err != nil {
-			return nil, at(&c.Condition, "%v", err)
+			return nil, mistyped(&c.Condition, err)
 		}
 		switch {
 		case cond.Field == "" || cond.GTE == nil && cond.GT == nil:

@@ -115,7 +115,7 @@ func (s *Slack) show(ctx context.Context, subject string) error {
 	if at.Text == text {
 		return nil
 	}
-	options := []slack.MsgOption{slack.MsgOptionText(text, false), slack.MsgOptionBlocks(blocks...)}
+	options := []slack.MsgOption{slack.MsgOptionText(clip(text, maxText), false), slack.MsgOptionBlocks(blocks...)}
 	if at.TS == "" {
 		at.Channel, at.TS, err = s.client.PostMessageContext(ctx, s.channel, options...)
 	} else {
@@ -134,6 +134,9 @@ func (s *Slack) show(ctx context.Context, subject string) error {
 	}
 	return nil
 }
+
+// maxText is what Slack advises for a message's text; ten times as much is refused, again and again.
+const maxText = 3900
 
 // message writes what people need at 03:00: who, how sure, what was done, what waits.
 func (s *Slack) message(i *incident.Incident) (string, []slack.Block) {
@@ -168,7 +171,9 @@ func (s *Slack) message(i *incident.Incident) (string, []slack.Block) {
 	section("Waits for you", waits)
 	blocks := []slack.Block{
 		slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, clip(title, 150), false, false)),
-		slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, clip(body.String(), 2900), false, false), nil, nil),
+	}
+	if body.Len() > 0 { // an empty section is refused
+		blocks = append(blocks, slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, clip(body.String(), 2900), false, false), nil, nil))
 	}
 	link := s.link(i.Number)
 	open := slack.NewButtonBlockElement("open", fmt.Sprint(i.Number), slack.NewTextBlockObject(slack.PlainTextType, "Open the incident", false, false))

@@ -106,7 +106,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	errs := make(chan error, 2)
 	s.running.Go(func() {
 		defer cancel()
-		errs <- s.live.follow(ctx, s.cfg.Bus)
+		err := s.live.follow(ctx, s.cfg.Bus)
+		if ctx.Err() != nil {
+			err = nil // it was told to end, perhaps before it had begun
+		}
+		errs <- err
 	})
 	s.running.Go(func() {
 		defer cancel()

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"cordon/internal/bus"
 	"cordon/internal/incident"
@@ -141,8 +142,8 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, p incident.Person
 	s.door.mu.Unlock()
 	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: s.cfg.Secure, MaxAge: int(sessionTime.Seconds())})
-	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.HasPrefix(next, "/\\") {
-		next = "/" // nowhere but here
+	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.HasPrefix(next, "/\\") || strings.ContainsFunc(next, unicode.IsControl) {
+		next = "/" // nowhere but here: browsers leave a tab out, and find a second slash behind it
 	}
 	// A redirect would still count as coming from elsewhere, and a strict cookie would stay behind.
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -94,7 +94,7 @@ func TestDeskApprove(t *testing.T) {
 	o.refused(o.Refuse(ctx, 1, "contain.1", one.Digest, "no", guest), "guest may look")
 	o.refused(o.Approve(ctx, 1, "contain.9", one.Digest, alex, ""), "incident 1 has no step contain.9")
 	// What runs by itself still waits for its verdict: to press it earlier is a decision like any other.
-	o.refused(o.Approve(ctx, 1, "contain.3", auto.Digest, guest, ""), "guest may not")
+	o.refused(o.Approve(ctx, 1, "contain.3", auto.Digest, guest, ""), "guest may look")
 	o.refused(o.Refuse(ctx, 1, "contain.3", auto.Digest, "", guest), "guest may look")
 	require.Equal(t, Waiting, o.step("contain.3").State)
 
@@ -206,7 +206,8 @@ func TestDeskDoneAndClose(t *testing.T) {
 	o.refused(o.Close(ctx, 1, "over", alex), "1 steps wait: decide contain.2 first")
 	require.NoError(t, o.Refuse(ctx, 1, "contain.2", s.Digest, "", alex))
 	o.refused(o.Close(ctx, 1, "over", avers), "cannot decide about his own account")
-	require.NoError(t, o.Note(ctx, 1, "all quiet", guest))
+	o.refused(o.Note(ctx, 1, "all quiet", guest), "may look, and decide nothing")
+	require.NoError(t, o.Note(ctx, 1, "all quiet", alex))
 	require.NoError(t, o.Close(ctx, 1, "over", alex))
 	o.refused(o.Close(ctx, 1, "over", alex), "incident 1 is closed")
 

@@ -1,0 +1,186 @@
+package detectors
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"cordon/detectors/rules"
+	"cordon/internal/bus"
+	"cordon/internal/clock"
+	"cordon/internal/finding"
+	"cordon/internal/record"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is a bus with what the room reads from.
+type world struct {
+	*testing.T
+	bus  *bus.Bus
+	next int64
+}
+
+func newWorld(t *testing.T) *world {
+	b, err := bus.Open(t.Context(), bus.Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	t.Cleanup(b.Close)
+	return &world{T: t, bus: b}
+}
+
+func (w *world) publish(m bus.Message) {
+	w.Helper()
+	_, err := w.bus.Publish(w.Context(), m)
+	require.NoError(w, err)
+}
+
+// store puts a record into LOGS as ingest does.
+func (w *world) store(f fields) {
+	r := decode(w, f)
+	w.next++
+	at := record.Position{Source: "hub", Partition: "0", Sequence: w.next}
+	w.publish(bus.Message{Subject: bus.LogSubject(r.Tenant, r.Category, r.Actor.Key()), Header: nats.Header(r.Headers(at, r.Time.Add(time.Minute))), Data: r.Raw})
+}
+
+// seen is a checkpoint: all up to this time has been read.
+func (w *world) seen(at time.Time) {
+	data, err := json.Marshal(record.Checkpoint{Sequence: w.next, Done: true, Seen: at})
+	require.NoError(w, err)
+	w.publish(bus.Message{Subject: bus.CheckpointSubject("hub", "0"), Data: data, Header: nats.Header{"Nats-Rollup": {"sub"}}})
+}
+
+func (w *world) announce(target string, at time.Time) {
+	w.publish(bus.Message{Subject: bus.IncidentSubject(tenantID, adminID), Data: started(w, tenantID, target, at, "Disable account")})
+}
+
+// run runs a new room until it has handled everything up to a sequence of LOGS; 0 is all there is.
+func (w *world) run(until uint64) {
+	w.Helper()
+	all, err := Load(rules.Shipped)
+	require.NoError(w, err)
+	room, err := New(w.bus, all, admins(), []string{ownApp}, clock.Wall{}, zap.NewNop())
+	require.NoError(w, err)
+	if until == 0 {
+		until, err = w.bus.LastSequence(w.Context(), bus.Logs)
+		require.NoError(w, err)
+	}
+	ctx, cancel := context.WithCancel(w.Context())
+	done := make(chan error, 1)
+	go func() { done <- room.Run(ctx) }()
+	require.Eventually(w, func() bool {
+		floor, err := w.bus.AckFloor(w.Context(), bus.Logs, durable)
+		return err == nil && floor >= until
+	}, 20*time.Second, 2*time.Millisecond)
+	cancel()
+	require.NoError(w, <-done)
+}
+
+// findings are what FINDINGS holds: of each identity the last revision, as JSON.
+func (w *world) findings() map[string]string {
+	w.Helper()
+	out, revisions := map[string]string{}, map[string]int{}
+	require.NoError(w, w.bus.Scan(w.Context(), bus.Findings, "findings.>", time.Time{}, func(m jetstream.Msg) error {
+		var f finding.Finding
+		require.NoError(w, json.Unmarshal(m.Data(), &f))
+		if f.Revision >= revisions[f.ID] {
+			revisions[f.ID], out[f.ID] = f.Revision, string(m.Data())
+		}
+		return nil
+	}))
+	return out
+}
+
+// day is a day's input, one part a step: a spray and its hit, an administrator without details whose revision comes
+// late, another whom the watermark settles, a role given, changes of Cordon's own and one that is not.
+func day(w *world) (steps []func()) {
+	record := func(f fields) { steps = append(steps, func() { w.store(f) }) }
+	steps = append(steps, func() { w.announce("u1", morning) })
+	for _, f := range attack(6, 150*time.Second, time.Minute) {
+		record(f)
+	}
+	record(signIn("a1", adminID, "198.51.100.23", 0, morning, noDetails))
+	record(ownChange("o1", "Disable account", "u1", morning.Add(time.Minute)))
+	record(ownChange("o2", "Disable account", "u-other", morning.Add(time.Minute)))
+	record(signIn("a2", adminID, "198.51.100.23", 0, morning.Add(time.Minute), noDetails))
+	record(roleChanged("r1", "Add member to role", "u9", morning.Add(2*time.Minute)))
+	record(signIn("a1", adminID, "198.51.100.23", 0, morning, twoFactor))
+	record(signIn("a3", "u9", "198.51.100.23", 0, morning.Add(3*time.Minute), oneFactor))
+	record(signIn("late", "user9", "203.0.113.7", 50126, morning.Add(30*time.Second), noDetails))
+	steps = append(steps, func() { w.seen(morning.Add(time.Hour)) })
+	return steps
+}
+
+func TestARestartPublishesTheSameFindings(t *testing.T) {
+	w := newWorld(t)
+	for _, step := range day(w) {
+		step()
+	}
+	w.run(0)
+	want := w.findings()
+	prefix := tenantID + "/"
+	for id, check := range map[string]func(finding.Finding){
+		noMFA + "/" + prefix + "SignInLogs/a1":                func(f finding.Finding) { require.NotEmpty(t, f.Withdrawn) },
+		noMFA + "/" + prefix + "SignInLogs/a2":                func(f finding.Finding) { require.False(t, f.Unconfirmed) },
+		noMFA + "/" + prefix + "SignInLogs/a3":                func(f finding.Finding) { require.Equal(t, "u9", f.Principal.ID) },
+		unexplainedRule + "/" + prefix + "AuditLogs/o2":       func(f finding.Finding) { require.Equal(t, "critical", f.Level) },
+		"privileged-role-assigned/" + prefix + "AuditLogs/r1": func(f finding.Finding) {},
+	} {
+		require.Contains(t, want, id)
+		var f finding.Finding
+		require.NoError(t, json.Unmarshal([]byte(want[id]), &f))
+		check(f)
+	}
+	require.NotContains(t, want, unexplainedRule+"/"+prefix+"AuditLogs/o1")
+	require.Len(t, want, 7, "and the spray and its hit")
+
+	for cut := 2; cut < len(day(w)); cut += 3 {
+		t.Run(fmt.Sprintf("stopped after %d", cut), func(t *testing.T) {
+			w := newWorld(t)
+			for i, step := range day(w) {
+				if i == cut {
+					w.run(0)
+				}
+				step()
+			}
+			w.run(0)
+			require.Equal(t, want, w.findings())
+		})
+	}
+	t.Run("stopped in the midst of work, again and again", func(t *testing.T) {
+		w := newWorld(t)
+		for _, step := range day(w) {
+			step()
+		}
+		for _, until := range []uint64{1, 4, 9} {
+			w.run(until)
+		}
+		w.run(0)
+		require.Equal(t, want, w.findings())
+	})
+}
+
+func TestTheWatermarkIsTheLeastOverAllPartitions(t *testing.T) {
+	r := Room{engine: shipped(t, admins()), seen: map[string]time.Time{}}
+	r.engine.Process(decode(t, signIn("a", adminID, "198.51.100.23", 0, morning, noDetails)), "1")
+	require.Empty(t, r.settle(), "nothing has been seen")
+	late := morning.Add(settles + lateness)
+	r.seen["cp.hub.0"], r.seen["cp.hub.1"] = late.Add(time.Hour), late.Add(-time.Nanosecond)
+	require.Empty(t, r.settle())
+	r.seen["cp.hub.1"] = late
+	require.Len(t, r.settle(), 1)
+}
+
+func TestARecordThatCannotBeReadStopsNothing(t *testing.T) {
+	w := newWorld(t)
+	w.publish(bus.Message{Subject: bus.LogSubject(tenantID, "SignInLogs", "x"), Header: nats.Header{record.HeaderRecord: {"x"}}, Data: []byte("{")})
+	w.store(signIn("a", adminID, "198.51.100.23", 0, morning, oneFactor))
+	w.run(0)
+	require.Len(t, w.findings(), 1)
+}
