@@ -151,6 +151,7 @@ type Object struct {
 	On      string    `json:"on,omitempty"`      // what it stands on: the user, the application
 	Changed time.Time `json:"changed,omitzero"`  // when it appeared or was changed last, as far as anybody says
 	Detail  string    `json:"detail,omitempty"`  // scopes, a role's template id
+	Scope   string    `json:"scope,omitempty"`   // of a role assignment: the whole tenant is /
 	Undated bool      `json:"undated,omitempty"` // nobody says when: a person must look
 }
 

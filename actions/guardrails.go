@@ -14,6 +14,7 @@ import (
 	"cordon/internal/fault"
 	"cordon/internal/finding"
 	"cordon/internal/incident"
+	"cordon/internal/record"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -24,12 +25,19 @@ func guard(ctx context.Context, a Action, c *Call) error {
 		return nil
 	}
 	gives := a.Returns == (c.Step.Undo == "") // taking an enabling back disables
-	if gives || a.Name == "user.revoke-sessions" {
-		return nil // takes nothing away for good
+	if gives {
+		return nil
 	}
 	ids := []string{c.Step.Target.ID, c.Step.Target.Label, c.Param("user"), c.Param("application")}
 	if p := c.Incident.Principal; slices.ContainsFunc(ids, func(id string) bool { return id != "" && strings.EqualFold(id, p.ID) }) {
 		ids = append(ids, p.UPN, p.AppID) // the lists may name him otherwise than the step does
+	}
+	if c.Step.Target.Type == record.User && len(c.Access.BreakGlass) > 0 {
+		u, err := readUser(ctx, c.Access.Graph, c.Step.Target.ID) // a list may name him as he is called by now
+		if err != nil {
+			return fmt.Errorf("looking up who it is: %w", err)
+		}
+		ids = append(ids, u.ID, u.UPN)
 	}
 	for _, id := range ids {
 		switch {

@@ -41,8 +41,11 @@ var tenantPartners = Action{
 }
 
 func readDAP(ctx context.Context, c *Call) (bool, error) {
-	if c.Access.Partner == nil || c.Access.Partner.Center == nil {
+	switch {
+	case c.Access.Partner == nil:
 		return false, nil
+	case c.Access.Partner.Center == nil:
+		return false, fault.Guard("the configuration names no access to Partner Center: whether DAP is on cannot be told")
 	}
 	customer, err := c.Access.Partner.Center.Customer(ctx, c.Access.Tenant)
 	if err != nil {

@@ -52,7 +52,7 @@ func readRoles(ctx context.Context, g *graph.Client, filter string) ([]Object, e
 	var out []Object
 	err = graph.Each(ctx, g, page, models.CreateUnifiedRoleAssignmentCollectionResponseFromDiscriminatorValue, func(a models.UnifiedRoleAssignmentable) {
 		id := text(a.GetRoleDefinitionId()) // a built-in role's definition id is its template id
-		out = append(out, Object{ID: text(a.GetId()), Type: "role", Label: directory.RoleName(directory.Role{ID: id}), On: text(a.GetPrincipalId()), Detail: id})
+		out = append(out, Object{ID: text(a.GetId()), Type: "role", Label: directory.RoleName(directory.Role{ID: id}), On: text(a.GetPrincipalId()), Detail: id, Scope: text(a.GetDirectoryScopeId())})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading role assignments: %w", err)
@@ -107,7 +107,10 @@ var roleRemove = Action{
 		}
 		var out []Request
 		for _, role := range assigned(was.Objects, c) {
-			body, scope := models.NewUnifiedRoleAssignment(), "/"
+			body, scope := models.NewUnifiedRoleAssignment(), role.Scope
+			if scope == "" {
+				return nil, fault.Drift("the scope of the role was not recorded")
+			}
 			body.SetPrincipalId(&role.On)
 			body.SetRoleDefinitionId(&role.Detail)
 			body.SetDirectoryScopeId(&scope)

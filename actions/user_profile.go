@@ -36,6 +36,16 @@ func readUser(ctx context.Context, g *graph.Client, id string) (User, error) {
 		Created: when(u.GetCreatedDateTime())}, nil
 }
 
+// moved says whether a time that a change sets has moved: beyond what it was, or to when the step began (clocks may
+// differ by a few seconds, and Graph's times are whole ones).
+func moved(c *Call, was, now time.Time) bool {
+	if now.After(was) {
+		return true
+	}
+	s := c.Incident.Step(c.Step.Place)
+	return s != nil && !s.StartedAt.IsZero() && !now.Before(s.StartedAt.Add(-5*time.Second))
+}
+
 var userProfile = Action{
 	Spec: Spec{Name: "user.profile", Phase: "confirm", Summary: "Read the account: enabled, synced from on-premises, sessions, password age.",
 		Says: "Read the account of {target}", Target: "user", Permissions: []string{"User.Read.All"}, Example: "- read: user.profile"},

@@ -47,7 +47,7 @@ var userResetPassword = Action{
 			return "", err
 		}
 		now, err := readUser(ctx, c.Access.Graph, c.Target().ID)
-		if err == nil && now.PasswordChanged.Before(was.PasswordChanged) {
+		if err == nil && !moved(c, was.PasswordChanged, now.PasswordChanged) {
 			err = &fault.Fault{Class: fault.Retryable, Message: "the time of the password has not moved"}
 		}
 		return "the password is a new one", err

@@ -32,7 +32,7 @@ var userRevokeSessions = Action{
 		if now.Guest {
 			return "a guest's sessions at home are beyond reach: tell the home tenant", nil
 		}
-		if now.SessionsFrom.Before(was.SessionsFrom) || now.SessionsFrom.IsZero() {
+		if !moved(c, was.SessionsFrom, now.SessionsFrom) {
 			return "", &fault.Fault{Class: fault.Retryable, Message: "the time from which sessions are valid has not moved"}
 		}
 		return "sessions from before " + now.SessionsFrom.Format(time.TimeOnly) + " are void", nil

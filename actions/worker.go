@@ -26,20 +26,23 @@ type Worker struct {
 	log     *zap.Logger
 
 	mu     sync.Mutex
-	inHand map[string]bool // steps that this process is running, by incident and place
+	inHand map[string]bool        // steps that this process is running, by incident and place
+	tenant map[string]*sync.Mutex // one containment of administrators at a time
 }
 
 // NewWorker returns a worker; Run runs it.
 func NewWorker(b *bus.Bus, s *incident.Store, t Tenants, c clock.Clock, log *zap.Logger) *Worker {
-	return &Worker{bus: b, store: s, tenants: t, clock: c, log: log, inHand: map[string]bool{}}
+	return &Worker{bus: b, store: s, tenants: t, clock: c, log: log, inHand: map[string]bool{}, tenant: map[string]*sync.Mutex{}}
 }
 
 const (
-	together    = 8 // steps at once
-	attempts    = 8 // before a step that only time could heal is given up
-	callWithin  = 60 * time.Second
-	firstRetry  = 2 * time.Second
-	longestWait = 5 * time.Minute
+	together   = 8 // steps at once
+	attempts   = 8 // before a step that only time could heal is given up
+	callWithin = 60 * time.Second
+	// recordWithin is what it may take to store what a call came to, after its own time has run out.
+	recordWithin = 5 * time.Second
+	firstRetry   = 2 * time.Second
+	longestWait  = 5 * time.Minute
 )
 
 // Run works until ctx ends.
@@ -132,7 +135,11 @@ func (w *Worker) run(ctx context.Context, job incident.Job) error {
 // read stores evidence. What cannot be read is stored as unknown, with the service's words.
 func (w *Worker) read(ctx context.Context, h *incident.History, s *incident.Step, a Action, c *Call) error {
 	d := incident.EvidenceData{Step: s.Ref, Name: a.Name, Through: len(c.Incident.Findings)}
-	value, err := a.Read(ctx, c)
+	var value any
+	err := readSoon(ctx, func() (err error) {
+		value, err = a.Read(ctx, c)
+		return err
+	})
 	if err == nil {
 		d.Value, err = json.Marshal(value)
 	}
@@ -145,10 +152,32 @@ func (w *Worker) read(ctx context.Context, h *incident.History, s *incident.Step
 	return w.append(ctx, h, incident.EvidenceRead, d)
 }
 
+// readSoon asks again at once, twice, what time may heal: nothing that follows waits longer for evidence.
+func readSoon(ctx context.Context, read func() error) error {
+	for _, wait := range []time.Duration{150 * time.Millisecond, 600 * time.Millisecond} {
+		err := read()
+		if class := fault.Of(err); err == nil || class != fault.Retryable && class != fault.Throttled {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+	}
+	return read()
+}
+
 // change makes one attempt at a changing step.
 func (w *Worker) change(ctx context.Context, h *incident.History, s *incident.Step, a Action, c *Call) error {
 	if c.Access.Mode != "automatic" && s.Need == incident.Auto && a.Name != reportWrite.Name {
 		return w.needPerson(ctx, h, s, "tenant "+c.Access.Name+" is in mode "+c.Access.Mode)
+	}
+	if s.State == incident.Running && s.Attempt >= attempts {
+		return w.fail(ctx, h, s, &fault.Fault{Class: fault.Permanent, Message: fmt.Sprintf("no attempt came to an end: %d were made", s.Attempt)})
+	}
+	if unlock := w.alone(a, c); unlock != nil {
+		defer unlock()
 	}
 	if err := guard(ctx, a, c); err != nil {
 		return w.fail(ctx, h, s, err)
@@ -190,14 +219,14 @@ func (w *Worker) change(ctx context.Context, h *incident.History, s *incident.St
 	if a.Name == reportWrite.Name {
 		done.Result = before
 	}
-	if err := w.insist(ctx, h, incident.StepDone, done); err != nil {
-		return err
+	if s.Undo != "" { // together: a crash between them would leave the undone step standing as done
+		return w.insist(ctx, h,
+			outcome{incident.StepDone, done},
+			outcome{incident.StepUndone, incident.WithdrawnData{Ref: incident.Ref{Place: s.Undo}, Why: "undone by " + s.Place}},
+			outcome{incident.StepVerified, incident.FinishedData{Ref: s.Ref, Note: "the state before is back"}})
 	}
-	if s.Undo != "" {
-		if err := w.insist(ctx, h, incident.StepUndone, incident.WithdrawnData{Ref: incident.Ref{Place: s.Undo}, Why: "undone by " + s.Place}); err != nil {
-			return err
-		}
-		return w.insist(ctx, h, incident.StepVerified, incident.FinishedData{Ref: s.Ref, Note: "the state before is back"})
+	if err := w.insist(ctx, h, outcome{incident.StepDone, done}); err != nil {
+		return err
 	}
 	return w.verify(ctx, h, c.refresh(h, s), a, c)
 }
@@ -211,7 +240,11 @@ func (w *Worker) plan(ctx context.Context, s *incident.Step, a Action, c *Call, 
 	if a.Undo == nil || undone == nil {
 		return nil, fault.Guard("%s cannot be undone: %s", a.Name, a.Irrevocable)
 	}
-	return a.Undo(ctx, c, undone.Before)
+	requests, err := a.Undo(ctx, c, undone.Before)
+	if s.Attempt > 0 && fault.Of(err) == fault.Drifted {
+		return nil, nil // an earlier attempt of this very undo has done it, and died before it could say so
+	}
+	return requests, err
 }
 
 // footprint is what Entra will write about the change; taking one back writes the opposite.
@@ -239,7 +272,7 @@ func (w *Worker) verify(ctx context.Context, h *incident.History, s *incident.St
 		w.log.Info("a step is done but does not read back yet", zap.String("tenant", s.Tenant), zap.Uint64("incident", c.Incident.Number), zap.String("step", s.Place), zap.Error(err))
 		return nil
 	}
-	return w.insist(ctx, h, incident.StepVerified, incident.FinishedData{Ref: s.Ref, Attempt: s.Attempt, Note: note})
+	return w.insist(ctx, h, outcome{incident.StepVerified, incident.FinishedData{Ref: s.Ref, Attempt: s.Attempt, Note: note}})
 }
 
 // fail stores what went wrong: to be tried again where time may heal it, else for good, with the service's words.
@@ -261,7 +294,7 @@ func (w *Worker) fail(ctx context.Context, h *incident.History, s *incident.Step
 		at := w.clock.Now().Add(wait)
 		d.RetryAt = &at
 	}
-	return w.insist(ctx, h, incident.StepFailed, d)
+	return w.insist(ctx, h, outcome{incident.StepFailed, d})
 }
 
 // needPerson proposes an automatic step again, for a person to decide.
@@ -273,17 +306,34 @@ func (w *Worker) needPerson(ctx context.Context, h *incident.History, s *inciden
 }
 
 func (w *Worker) append(ctx context.Context, h *incident.History, kind string, data any) error {
-	e, err := incident.New(kind, incident.Cordon, "", w.clock.Now(), data)
-	if err != nil {
-		return err
-	}
-	return w.store.Append(ctx, h, e)
+	return w.appendAll(ctx, h, outcome{kind, data})
 }
 
-// insist appends what has happened and cannot be taken back, however often others write in between.
-func (w *Worker) insist(ctx context.Context, h *incident.History, kind string, data any) error {
+// outcome is an event to append.
+type outcome struct {
+	kind string
+	data any
+}
+
+func (w *Worker) appendAll(ctx context.Context, h *incident.History, outcomes ...outcome) error {
+	var events []incident.Event
+	for _, o := range outcomes {
+		e, err := incident.New(o.kind, incident.Cordon, "", w.clock.Now(), o.data)
+		if err != nil {
+			return err
+		}
+		events = append(events, e)
+	}
+	return w.store.Append(ctx, h, events...)
+}
+
+// insist appends what has happened and cannot be taken back, however often others write in between, and also when the
+// call has used up its time.
+func (w *Worker) insist(ctx context.Context, h *incident.History, outcomes ...outcome) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
+	defer cancel()
 	for {
-		err := w.append(ctx, h, kind, data)
+		err := w.appendAll(ctx, h, outcomes...)
 		if !errors.Is(err, bus.ErrConflict) {
 			return err
 		}
@@ -293,4 +343,20 @@ func (w *Worker) insist(ctx context.Context, h *incident.History, kind string, d
 		}
 		*h = *fresh
 	}
+}
+
+// alone keeps two steps of one tenant from passing the guardrail of the last administrator side by side.
+func (w *Worker) alone(a Action, c *Call) (unlock func()) {
+	if a.Name != userDisable.Name && a.Name != roleRemove.Name {
+		return nil
+	}
+	w.mu.Lock()
+	lock := w.tenant[c.Access.Tenant]
+	if lock == nil {
+		lock = &sync.Mutex{}
+		w.tenant[c.Access.Tenant] = lock
+	}
+	w.mu.Unlock()
+	lock.Lock()
+	return lock.Unlock
 }

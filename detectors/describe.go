@@ -152,7 +152,7 @@ func (e *Engine) word(name string, v event, f finding.Finding, numbers map[strin
 	default:
 		words = v.Field(name).List
 	}
-	text := clean(strings.Join(words, ", "))
+	text := record.Clean(strings.Join(words, ", "))
 	if text == "" {
 		return "unknown"
 	}
@@ -166,18 +166,4 @@ func firstOf(values ...string) string {
 		}
 	}
 	return ""
-}
-
-// clean keeps what an attacker chose from breaking a line of the terminal or filling the screen.
-func clean(s string) string {
-	s = strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f || c == '\u202e' || c == '\u2028' {
-			return ' '
-		}
-		return c
-	}, s)
-	if r := []rune(s); len(r) > 120 {
-		s = string(r[:120]) + "…"
-	}
-	return s
 }

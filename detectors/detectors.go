@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,7 +32,8 @@ type Room struct {
 
 	mu         sync.Mutex // guards what follows: records, announcements and the clock's tick share it
 	footprints footprints
-	seen       map[string]time.Time // by source and partition
+	seen       map[string]time.Time // by checkpoint subject: source and partition
+	carries    map[string]string    // source, as in checkpoint subjects, by tenant
 	cleared    time.Time
 	since      int // records since the last flush
 }
@@ -49,11 +51,19 @@ func New(b *bus.Bus, rules []*sigma.Rule, d *directory.Directory, own []string, 
 	if err != nil {
 		return nil, err
 	}
-	return &Room{bus: b, rules: rules, dir: d, own: own, clock: c, log: log, engine: e, footprints: footprints{own: own}, seen: map[string]time.Time{}}, nil
+	return &Room{bus: b, rules: rules, dir: d, own: own, clock: c, log: log, engine: e, footprints: footprints{own: own}, seen: map[string]time.Time{}, carries: map[string]string{}}, nil
 }
 
 // Run reads back, then works until ctx ends.
 func (r *Room) Run(ctx context.Context) error {
+	err := r.run(ctx)
+	if ctx.Err() != nil {
+		return nil // what the end broke off is done again after the next start
+	}
+	return err
+}
+
+func (r *Room) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var parts sync.WaitGroup
@@ -73,6 +83,9 @@ func (r *Room) Run(ctx context.Context) error {
 		return <-errs
 	}
 	if err := r.rebuild(ctx); err != nil {
+		if ctx.Err() != nil {
+			return <-errs // the announcements have ended and say why
+		}
 		return err
 	}
 	parts.Go(func() {
@@ -149,27 +162,33 @@ func (r *Room) look(m jetstream.Msg) ([]finding.Finding, error) {
 		r.footprints.waiting = append(r.footprints.waiting, foreign{record: rec, position: position.String()})
 		return nil, nil
 	}
+	r.carries[strings.ToLower(rec.Tenant)] = strings.TrimSuffix(bus.CheckpointSubject(position.Source, "0"), "0")
 	return r.engine.Process(rec, position.String()), nil
 }
 
-// settle moves the watermark: the least over all partitions of what has been seen, less the lateness that is
-// expected of sign-in and audit logs.
+// settle moves the watermarks: for each tenant the least over the partitions of its source of what has been seen, less
+// the lateness that is expected of sign-in and audit logs. Another tenant's silent hub holds nobody back.
 func (r *Room) settle() []finding.Finding {
-	var watermark time.Time
-	for _, t := range r.seen {
-		if watermark.IsZero() || t.Before(watermark) {
-			watermark = t
+	least := func(source string) time.Time {
+		var t time.Time
+		for subject, seen := range r.seen {
+			if strings.HasPrefix(subject, source) && (t.IsZero() || seen.Before(t)) {
+				t = seen
+			}
 		}
+		return t.Add(-lateness)
 	}
-	if watermark.IsZero() {
-		return nil
+	if all := least("cp."); all.Sub(r.cleared) > time.Hour {
+		r.engine.Forget(all.Add(-readBack))
+		r.cleared = all
 	}
-	watermark = watermark.Add(-lateness)
-	if watermark.Sub(r.cleared) > time.Hour {
-		r.engine.Forget(watermark.Add(-readBack))
-		r.cleared = watermark
-	}
-	return r.engine.Settle(watermark)
+	return r.engine.SettleEach(func(tenant string) time.Time {
+		source, known := r.carries[strings.ToLower(tenant)]
+		if !known {
+			return time.Unix(0, 0)
+		}
+		return least(source)
+	})
 }
 
 func (r *Room) announced(ctx context.Context, m jetstream.Msg) error {

@@ -31,7 +31,16 @@ type Engine struct {
 	slots    map[string]*slot
 	proofs   map[string]finding.Proof     // of records in open windows, by record id
 	actors   map[string]finding.Principal // of the same records
+	fullest  map[string]fullest           // revisions of privileged principals' records, by record id
 	silenced map[string]int               // rules that an unknown fact kept from firing
+}
+
+// fullest is the fullest revision of a record that was looked at: revisions come in any order, above all after a
+// restart, and the poorer one must not raise what the fuller one has contradicted. Those of privileged principals are
+// kept alone: they are few, and theirs are the absences that prove something.
+type fullest struct {
+	size int
+	time time.Time
 }
 
 type correlator struct {
@@ -58,7 +67,7 @@ type slot struct {
 // NewEngine compiles nothing: the rules come parsed. It refuses correlations over rules that are not there.
 func NewEngine(rules []*sigma.Rule, d *directory.Directory) (*Engine, error) {
 	e := &Engine{byName: map[string]*sigma.Rule{}, directory: d, base: map[string]bool{}, singles: map[string]*single{},
-		slots: map[string]*slot{}, proofs: map[string]finding.Proof{}, actors: map[string]finding.Principal{}, silenced: map[string]int{}}
+		slots: map[string]*slot{}, proofs: map[string]finding.Proof{}, actors: map[string]finding.Principal{}, fullest: map[string]fullest{}, silenced: map[string]int{}}
 	for _, r := range rules {
 		if other, taken := e.byName[r.Name]; taken {
 			return nil, fmt.Errorf("%s:%d: rule %s is already defined in %s:%d", r.File, r.Line, r.Name, other.File, other.Line)
@@ -126,6 +135,9 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 	}
 	v := event{Record: r}
 	v.privileged, v.roles = e.directory.Privileged(r.Tenant, r.Actor, r.Time)
+	if v.privileged == directory.Yes && len(r.Raw) > e.fullest[r.ID].size {
+		e.fullest[r.ID] = fullest{len(r.Raw), r.Time}
+	}
 	var out []finding.Finding
 	for _, rule := range e.rules {
 		if !slices.Contains(rule.Categories, r.Category) {
@@ -145,6 +157,8 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 	return out
 }
 
+const contradicted = "a fuller revision of the record contradicts it"
+
 // single raises, revises or withdraws the finding that a rule makes of one record.
 func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position string) []finding.Finding {
 	id := rule.Name + "/" + v.ID
@@ -153,7 +167,7 @@ func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position s
 		if s == nil || !s.finding.Unconfirmed || s.settled || s.finding.Withdrawn != "" || len(v.Raw) < s.size {
 			return nil
 		}
-		s.finding.Withdrawn = "a fuller revision of the record contradicts it"
+		s.finding.Withdrawn = contradicted
 		s.finding.Revision++
 		s.size = len(v.Raw)
 		return []finding.Finding{s.finding}
@@ -163,7 +177,11 @@ func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position s
 		f := e.describe(rule, v)
 		f.ID, f.Revision, f.Unconfirmed = id, 1, truth == sigma.TrueAbsent
 		f.Proof, f.Count = []finding.Proof{proof}, 1
-		e.singles[id] = &single{finding: f, digests: map[string]bool{v.Digest: true}, size: len(v.Raw)}
+		size := len(v.Raw)
+		if full := e.fullest[v.ID].size; f.Unconfirmed && full > size {
+			f.Revision, f.Withdrawn, size = 2, contradicted, full // as if they had come in the other order
+		}
+		e.singles[id] = &single{finding: f, digests: map[string]bool{v.Digest: true}, size: size}
 		return []finding.Finding{f}
 	}
 	if s.digests[v.Digest] {
@@ -206,15 +224,20 @@ func byTime(a, b finding.Finding) int {
 	return strings.Compare(a.ID, b.ID)
 }
 
-// Settle confirms unconfirmed findings that the watermark has passed by ten minutes; a zero watermark is the end
+// Settle confirms every unconfirmed finding that one watermark has passed by ten minutes; a zero watermark is the end
 // of input, which confirms all.
 func (e *Engine) Settle(watermark time.Time) []finding.Finding {
+	return e.SettleEach(func(string) time.Time { return watermark })
+}
+
+// SettleEach does so by each tenant's own watermark.
+func (e *Engine) SettleEach(watermark func(tenant string) time.Time) []finding.Finding {
 	var out []finding.Finding
 	for _, s := range e.singles {
 		if !s.finding.Unconfirmed || s.settled || s.finding.Withdrawn != "" {
 			continue
 		}
-		if !watermark.IsZero() && s.finding.Time.Add(settles).After(watermark) {
+		if w := watermark(s.finding.Tenant); !w.IsZero() && s.finding.Time.Add(settles).After(w) {
 			continue
 		}
 		s.settled, s.finding.Unconfirmed = true, false
@@ -255,6 +278,11 @@ func (e *Engine) Forget(t time.Time) {
 	for id, s := range e.slots {
 		if s.finding.Time.Before(t) {
 			delete(e.slots, id)
+		}
+	}
+	for id, f := range e.fullest {
+		if f.time.Before(t) {
+			delete(e.fullest, id)
 		}
 	}
 	for id, p := range e.proofs {

@@ -123,6 +123,21 @@ func TestAnUnconfirmedFindingIsWithdrawnByAContradiction(t *testing.T) {
 	require.Empty(t, e.Process(decode(t, signIn("s1", adminID, "198.51.100.23", 0, morning, noDetails)), "3"), "the poorer record says nothing new")
 }
 
+// After a restart, and from two sources, revisions come in any order.
+func TestAPoorerRevisionThatComesLaterProvesNothing(t *testing.T) {
+	e := shipped(t, admins())
+	require.Empty(t, e.Process(decode(t, signIn("s1", adminID, "198.51.100.23", 0, morning, twoFactor)), "2"))
+	found := only(e.Process(decode(t, signIn("s1", adminID, "198.51.100.23", 0, morning, noDetails)), "1"), noMFA)
+	require.Len(t, found, 1, "it may have been published before the restart")
+
+	other := shipped(t, admins())
+	other.Process(decode(t, signIn("s1", adminID, "198.51.100.23", 0, morning, noDetails)), "1")
+	require.Equal(t, only(other.Process(decode(t, signIn("s1", adminID, "198.51.100.23", 0, morning, twoFactor)), "2"), noMFA), found)
+	require.Empty(t, e.Settle(time.Time{}))
+	e.Forget(morning.Add(time.Hour))
+	require.Empty(t, e.fullest)
+}
+
 func TestAnUnconfirmedFindingIsSettledByTheWatermark(t *testing.T) {
 	e := shipped(t, admins())
 	e.Process(decode(t, signIn("s1", adminID, "198.51.100.23", 0, morning, noDetails)), "1")

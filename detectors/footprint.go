@@ -109,7 +109,7 @@ func unexplained(w foreign) finding.Finding {
 	r := w.record
 	self := finding.Principal{Home: r.Tenant, Type: record.ServicePrincipal, ID: firstOf(r.Actor.ID, r.Actor.AppID), AppID: r.Actor.AppID, Name: r.Actor.Name, Privileged: directory.Yes}
 	f := finding.Finding{ID: unexplainedRule + "/" + r.ID, Revision: 1, Rule: unexplainedRule, Title: "Change under Cordon's identity that Cordon did not make",
-		Says: clean(fmt.Sprintf("somebody used Cordon's identity: %s", r.Operation)), Level: "critical", Kind: "credential", Techniques: []string{"T1078.004"},
+		Says: record.Clean(fmt.Sprintf("somebody used Cordon's identity: %s", r.Operation)), Level: "critical", Kind: "credential", Techniques: []string{"T1078.004"},
 		Playbook: "malicious-application", Tenant: r.Tenant, Time: r.Time, Principal: self, Actor: self, Count: 1,
 		Proof: []finding.Proof{proofOf(event{Record: r}, w.position)}}
 	for _, t := range r.Targets {

@@ -107,12 +107,8 @@ func (c *Conductor) join(ctx context.Context, h *incident.History, f finding.Fin
 		}
 		return c.joined(f)
 	}
-	for _, past := range h.Incidents { // told again after a restart
-		for _, have := range past.Findings {
-			if have.ID == f.ID && have.Revision >= f.Revision {
-				return nil, nil
-			}
-		}
+	if dealtWith(h, f.ID) {
+		return nil, nil // told again, or more proof of what an incident that is closed was about
 	}
 	p, err := c.opens(f)
 	if p == nil || err != nil {
@@ -124,11 +120,11 @@ func (c *Conductor) join(ctx context.Context, h *incident.History, f finding.Fin
 		return nil, err
 	}
 	events := []incident.Event{opened}
-	earlier, err := c.earlier(ctx, f)
+	earlier, err := c.earlier(ctx, h, f)
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range append(earlier, f) {
+	for _, g := range append([]finding.Finding{f}, earlier...) {
 		joined, err := c.joined(g)
 		if err != nil {
 			return nil, err
@@ -136,6 +132,16 @@ func (c *Conductor) join(ctx context.Context, h *incident.History, f finding.Fin
 		events = append(events, joined...)
 	}
 	return events, nil
+}
+
+// dealtWith says whether a finding belongs to one of the principal's incidents already.
+func dealtWith(h *incident.History, id string) bool {
+	for _, i := range h.Incidents {
+		if slices.ContainsFunc(i.Findings, func(f finding.Finding) bool { return f.ID == id }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Conductor) joined(f finding.Finding) ([]incident.Event, error) {
@@ -178,8 +184,11 @@ func (c *Conductor) opens(f finding.Finding) (*Playbook, error) {
 // lookBack is how far findings that opened nothing are taken along when an incident opens.
 const lookBack = 24 * time.Hour
 
+// mostEarlier bounds them, the latest counting: an account that creates users all day has many.
+const mostEarlier = 200
+
 // earlier are the principal's findings of the last day that opened nothing by themselves.
-func (c *Conductor) earlier(ctx context.Context, f finding.Finding) ([]finding.Finding, error) {
+func (c *Conductor) earlier(ctx context.Context, h *incident.History, f finding.Finding) ([]finding.Finding, error) {
 	latest := map[string]finding.Finding{}
 	var order []string
 	err := c.bus.Scan(ctx, bus.Findings, "findings.*."+bus.Token(f.Tenant), time.Time{}, func(m jetstream.Msg) error {
@@ -187,7 +196,7 @@ func (c *Conductor) earlier(ctx context.Context, f finding.Finding) ([]finding.F
 		if err := json.Unmarshal(m.Data(), &g); err != nil {
 			return fmt.Errorf("reading a finding: %w", err)
 		}
-		if g.ID == f.ID || !strings.EqualFold(g.Principal.ID, f.Principal.ID) || f.Time.Sub(g.Time).Abs() > lookBack {
+		if g.ID == f.ID || dealtWith(h, g.ID) || !strings.EqualFold(g.Principal.ID, f.Principal.ID) || f.Time.Sub(g.Time).Abs() > lookBack {
 			return nil
 		}
 		if have, seen := latest[g.ID]; !seen {
@@ -200,6 +209,9 @@ func (c *Conductor) earlier(ctx context.Context, f finding.Finding) ([]finding.F
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking for earlier findings: %w", err)
+	}
+	if len(order) > mostEarlier {
+		order = order[len(order)-mostEarlier:]
 	}
 	var out []finding.Finding
 	for _, id := range order {
@@ -289,8 +301,14 @@ func (c *Conductor) event(ctx context.Context, msg jetstream.Msg) error {
 				return nil, nil // of an edition that had another playbook: people go on by hand
 			}
 			events, err := p.decide(i, c.tenants, c.clock.Now())
+			if err != nil {
+				// The same fold and the same playbook will fail again: one incident must not stop all others.
+				c.log.Error("a playbook cannot decide; people go on by hand", zap.String("tenant", i.Tenant), zap.Uint64("incident", i.Number), zap.Error(err))
+				return nil, nil
+			}
+			events = events[:min(len(events), mostEvents)] // it is asked again for the rest
 			before = len(events)
-			return events, err
+			return events, nil
 		})
 		if err != nil {
 			return err
@@ -308,6 +326,9 @@ func (c *Conductor) event(ctx context.Context, msg jetstream.Msg) error {
 	}
 	return c.jobs(ctx, h)
 }
+
+// mostEvents bounds what is appended at once; a batch holds at most a thousand.
+const mostEvents = 500
 
 func (c *Conductor) playbook(name string) *Playbook {
 	i := slices.IndexFunc(c.playbooks, func(p *Playbook) bool { return p.Name == name })
@@ -432,11 +453,25 @@ func (c *Conductor) due(ctx context.Context, msg jetstream.Msg) error {
 			if s := i.Step(t.Step); s == nil || s.State != incident.Watching {
 				return nil, nil
 			}
-			e, err := incident.New(incident.StepDone, incident.Cordon, t.ID, c.clock.Now(), incident.FinishedData{Ref: s.Ref, Note: "nothing was seen"})
+			e, err := incident.New(incident.StepDone, incident.Cordon, t.ID, c.clock.Now(), incident.FinishedData{Ref: s.Ref, Note: seenSince(i, s.ProposedAt)})
 			return []incident.Event{e}, err
 		})
 	}
 	return nil
+}
+
+// seenSince says what a watch has seen: the findings about the principal since it began.
+func seenSince(i *incident.Incident, t time.Time) string {
+	n := 0
+	for _, f := range i.Findings {
+		if f.Withdrawn == "" && f.Time.After(t) {
+			n++
+		}
+	}
+	if n == 0 {
+		return "no finding since the watch began"
+	}
+	return fmt.Sprintf("%d findings since the watch began", n)
 }
 
 // again proposes a step once more, as its line asked: a session may have begun while the first round ran.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cordon/internal/incident"
+	"cordon/internal/record"
 )
 
 // decide says what the playbook calls for now, as events to append: a pure function of the incident's fold, the
@@ -108,8 +109,11 @@ func (d *decision) line(p *Playbook, l *Line) error {
 	}
 	objects := []Object{{}}
 	if l.ForEach != nil {
-		if objects, standing, err = l.ForEach.objects(d.world); err != nil || standing != isKnown {
+		if objects, standing, err = l.ForEach.objects(d.world); err != nil || standing == isPending {
 			return err
+		}
+		if standing == isUnknown {
+			return d.lookByHand(l)
 		}
 	}
 	if !yes {
@@ -196,6 +200,20 @@ func (d *decision) tried(phase string) bool {
 	return !slices.ContainsFunc(d.i.Steps, func(s *incident.Step) bool {
 		return s.Phase == phase && d.i.Permitted(s) && !s.Tried()
 	})
+}
+
+// lookByHand proposes a task where a line's evidence could not be read: what the attacker changed may stand there, and
+// nobody would be asked.
+func (d *decision) lookByHand(l *Line) error {
+	_, fact := l.ForEach.stands(d.world)
+	s := incident.Spec{Ref: incident.Ref{Place: l.Place + "/unread", Round: 1}, Phase: l.Phase, Order: l.Order, Kind: incident.KindTask, Tenant: d.i.Tenant, Need: incident.One,
+		Target: incident.Target{Type: d.i.Principal.Type, ID: d.i.Principal.ID, Label: record.Clean(d.i.Principal.Label())},
+		Says:   fmt.Sprintf("Look by hand: %s could not be read (%s)", fact, l.Action.Summary)}
+	s.Seal()
+	if d.i.Step(s.Place) != nil {
+		return nil
+	}
+	return d.add(incident.StepProposed, s)
 }
 
 func (d *decision) propose(l *Line, o Object, why string) error {
@@ -308,6 +326,10 @@ func (d *decision) spec(l *Line, o Object) (incident.Spec, error) {
 		}
 		s.Says = strings.ReplaceAll(l.Action.Says, "{target}", label)
 	}
+	if o.Type == "phone" && s.Need == incident.Auto {
+		s.Need, s.Why = incident.One, "a phone keeps its id when its number is replaced: it may be the user's own"
+	}
+	s.Says, s.Target.Label = record.Clean(s.Says), record.Clean(s.Target.Label) // names in them are other people's choice
 	return s, nil
 }
 

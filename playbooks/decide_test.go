@@ -245,16 +245,16 @@ func TestForEachProposesAndWithdraws(t *testing.T) {
 	s.found("a", "method")
 	s.settle()
 	method := func(id string, minutes int) Object {
-		return Object{ID: id, Type: "phone", Label: "phone " + id, On: avery, Changed: start.Add(time.Duration(minutes) * time.Minute)}
+		return Object{ID: id, Type: "fido2", Label: "key " + id, On: avery, Changed: start.Add(time.Duration(minutes) * time.Minute)}
 	}
 	methods := func(list ...Object) { s.read("user.methods", map[string]any{"objects": list}, "") }
-	methods(method("old", -60), method("x", 1), method("y", 2), Object{ID: "undated", Type: "phone"})
+	methods(method("old", -60), method("x", 1), method("y", 2), Object{ID: "undated", Type: "fido2"})
 	s.settle()
 	require.Equal(t, []string{"contain.1/x", "contain.1/y"}, s.places(incident.Waiting), "an undated method is a person's to judge")
 	x := s.i().Step("contain.1/x")
-	require.Equal(t, incident.Target{Type: "phone", ID: "x", Label: "phone x"}, x.Target)
-	require.Equal(t, map[string]string{"user": avery, "type": "phone"}, x.Params)
-	require.Equal(t, "Remove phone x", x.Says)
+	require.Equal(t, incident.Target{Type: "fido2", ID: "x", Label: "key x"}, x.Target)
+	require.Equal(t, map[string]string{"user": avery, "type": "fido2"}, x.Params)
+	require.Equal(t, "Remove key x", x.Says)
 	require.Equal(t, incident.Auto, x.Need)
 
 	methods(method("y", 2), method("z", 3))
@@ -277,16 +277,23 @@ func TestForEachProposesAndWithdraws(t *testing.T) {
 	s.read("user.methods", nil, "403")
 	s.settle()
 	require.Equal(t, incident.Waiting, s.i().Step("contain.1/x").State)
+	require.Equal(t, incident.KindTask, s.i().Step("contain.1/unread").Kind, "somebody is asked to look")
+
+	phone := method("p", 4)
+	phone.Type = "phone"
+	methods(phone)
+	s.settle()
+	require.Equal(t, incident.One, s.i().Step("contain.1/p").Need, "a replaced number keeps its id: it may be his own")
 }
 
 func TestWhatReachesBehindTheFrozenT0NeedsAPerson(t *testing.T) {
 	s := begin(t, book(t, "confirm:\n  - read: user.methods\ncontain:\n  - do: user.disable\n    approve: auto\n  - do: method.restore\n    for-each: changedAfter(evidence.methods, t0)\n    approve: auto\n"), user())
-	s.found("a", "method")
+	s.found("a", "method", func(f *finding.Finding) { f.Proof[0].Session = "his" })
 	s.settle()
 	require.True(t, s.i().Frozen)
-	s.found("b", "sign-in", func(f *finding.Finding) { f.Proof[0].Time = start.Add(-time.Hour) })
+	s.found("b", "sign-in", func(f *finding.Finding) { f.Proof[0].Time, f.Proof[0].Session = start.Add(-time.Hour), "his" })
 	s.read("user.methods", map[string]any{"objects": []Object{
-		{ID: "since", Type: "phone", On: avery, Changed: start.Add(time.Minute)}, {ID: "earlier", Type: "phone", On: avery, Changed: start.Add(-time.Minute)}}}, "")
+		{ID: "since", Type: "fido2", On: avery, Changed: start.Add(time.Minute)}, {ID: "earlier", Type: "fido2", On: avery, Changed: start.Add(-time.Minute)}}}, "")
 	s.settle()
 	require.Equal(t, incident.Auto, s.i().Step("contain.2/since").Need)
 	require.Equal(t, incident.One, s.i().Step("contain.2/earlier").Need)
@@ -414,14 +421,20 @@ func TestModesTurnAutoIntoOne(t *testing.T) {
 }
 
 func TestWhatTheWorkerAskedAPersonForStaysAPersons(t *testing.T) {
-	s := begin(t, book(t, "confirm:\n  - read: user.profile\ncontain:\n  - do: user.reset-password\n    approve: auto\n    when: not actor.synced\n"), user())
+	s := begin(t, book(t, "confirm:\n  - read: user.profile\n  - read: tenant.consent-policy\ncontain:\n  - do: user.reset-password\n    approve: auto\n    when: not actor.synced or tenant.userConsent\n"), user())
+	s.settle()
 	s.read("user.profile", map[string]any{"synced": false}, "")
+	s.read("tenant.consent-policy", map[string]any{"open": false}, "")
 	s.settle()
 	asked := s.i().Step("contain.1").Spec
 	asked.Need, asked.Why = incident.One, "as often as the guardrails allow"
 	s.tell(incident.StepProposed, incident.Cordon, asked)
 	require.Empty(t, s.settle())
 	require.Equal(t, incident.One, s.i().Step("contain.1").Need)
+	s.read("tenant.consent-policy", map[string]any{"open": true}, "") // another fact, another digest
+	require.Len(t, s.settle(), 1)
+	require.Equal(t, incident.One, s.i().Step("contain.1").Need)
+	require.Equal(t, asked.Why, s.i().Step("contain.1").Why)
 }
 
 func TestNothingIsDecidedInAClosedIncident(t *testing.T) {

@@ -273,7 +273,7 @@ func (c *Config) check() error {
 		}
 		partners[p.Name] = true
 	}
-	ids := map[string]bool{}
+	ids, hubs := map[string]bool{}, map[string]string{}
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
 		if t.Name == "" {
@@ -302,6 +302,11 @@ func (c *Config) check() error {
 			if s.EventHub == nil {
 				return fmt.Errorf("%s: sources[%d]: a source is an event-hub", where, n)
 			}
+			hub := strings.ToLower(s.EventHub.Namespace + "/" + s.EventHub.Hub)
+			if other := hubs[hub]; other != "" {
+				return fmt.Errorf("%s: sources[%d]: hub %s is read for %s already: a hub carries one tenant", where, n, s.EventHub.Hub, other)
+			}
+			hubs[hub] = t.Name
 			if s.EventHub.Namespace == "" || s.EventHub.Hub == "" {
 				return fmt.Errorf("%s: sources[%d]: an event hub needs namespace and hub", where, n)
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cordon/internal/directory"
+	"cordon/internal/record"
 )
 
 // Finding is a detector's conclusion. Its identity is arithmetic (rule, tenant and record; or rule, tenant, group
@@ -64,13 +65,13 @@ type Principal struct {
 func (p Principal) Label() string {
 	switch {
 	case p.UPN != "":
-		return p.UPN
+		return record.Clean(p.UPN)
 	case p.Name != "":
-		return p.Name
+		return record.Clean(p.Name)
 	case p.ID != "":
-		return p.ID
+		return record.Clean(p.ID)
 	}
-	return p.AppID
+	return record.Clean(p.AppID)
 }
 
 // Object is something that was changed, and how.

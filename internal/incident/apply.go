@@ -160,7 +160,7 @@ func (i *Incident) join(f finding.Finding) {
 		i.Findings[at] = f
 	}
 	for _, p := range f.Proof {
-		if f.Withdrawn == "" && sameID(p.Principal, i.Principal.ID) {
+		if f.Withdrawn == "" && sameID(p.Principal, i.Principal.ID) && i.attributed(f, p) {
 			i.reach(p.Time)
 		}
 	}

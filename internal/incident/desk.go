@@ -10,6 +10,7 @@ import (
 	"cordon/internal/bus"
 	"cordon/internal/clock"
 	"cordon/internal/directory"
+	"cordon/internal/record"
 )
 
 // Desk is where people decide: it checks what a person may, and appends what he said. Page, terminal and chat all
@@ -87,10 +88,30 @@ func need(s *Step) string {
 
 // accused refuses a decision about the person's own account.
 func accused(i *Incident, p Person) error {
-	if slices.ContainsFunc(p.IDs, func(id string) bool { return sameID(id, i.Principal.ID) || sameID(id, i.Principal.UPN) }) {
-		return refuse("%s cannot decide about his own account", p.Name)
+	about := []string{i.Principal.ID, i.Principal.UPN}
+	for _, s := range i.Steps { // the accounts that he made, or that were changed with his
+		about = append(about, s.Target.ID, s.Target.Label, s.Params["user"])
+	}
+	for _, id := range p.IDs {
+		if slices.ContainsFunc(about, func(a string) bool { return sameID(id, a) }) {
+			return refuse("%s cannot decide about his own account", p.Name)
+		}
 	}
 	return nil
+}
+
+// privileged says whether giving access back to the step's target needs two people: where it is, or may be, an
+// administrator's.
+func privileged(i *Incident, s *Step) bool {
+	if i.Principal.Type == record.ServicePrincipal && strings.EqualFold(s.Target.ID, i.Principal.ID) {
+		return i.Principal.Privileged == directory.Yes
+	}
+	for _, f := range i.Findings {
+		if sameID(f.Principal.ID, i.Principal.ID) && f.Principal.Privileged == directory.Yes {
+			return true
+		}
+	}
+	return i.Principal.Privileged != directory.No || len(i.Principal.Roles) > 0 || s.Need == Two || strings.HasPrefix(s.Action, "role.")
 }
 
 // Done records that a person has done a task.
@@ -148,7 +169,7 @@ func (d *Desk) Undo(ctx context.Context, number uint64, place string, p Person, 
 	spec := s.Spec
 	spec.Place, spec.Undo, spec.Returns, spec.Need, spec.Again, spec.Final, spec.Why = "undo/"+s.Place, s.Place, true, One, 0, "an undo is not undone: do the step again", ""
 	spec.Round = s.Round
-	if i.Principal.Privileged == directory.Yes || len(i.Principal.Roles) > 0 || s.Need == Two || strings.HasPrefix(s.Action, "role.") {
+	if privileged(i, s) {
 		spec.Need = Two
 	}
 	if before := i.Step(spec.Place); before != nil {
@@ -187,6 +208,11 @@ func (d *Desk) Close(ctx context.Context, number uint64, why string, p Person) e
 		}
 		if waiting := i.Waiting(); len(waiting) > 0 {
 			return Event{}, refuse("%d steps wait: decide %s first", len(waiting), waiting[0].Place)
+		}
+		for _, s := range i.Steps {
+			if s.State == Approved || s.State == Running || s.State == Retrying || s.State == Waiting && i.Permitted(s) {
+				return Event{}, refuse("%s is under way (%s): it would be left undone", s.Place, s.State)
+			}
 		}
 		if err := accused(i, p); err != nil {
 			return Event{}, err

@@ -359,7 +359,7 @@ func TestT0MovesBackUntilItIsFrozen(t *testing.T) {
 	at := func(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
 	seen := func(id string, minutes int, withdrawn string) finding.Finding {
 		return finding.Finding{ID: id, Level: "high", Time: at(minutes), Withdrawn: withdrawn,
-			Proof: []finding.Proof{{Record: id, Time: at(minutes), Principal: avery}, {Record: id + "-other", Time: at(-9999), Principal: "somebody else"}}}
+			Proof: []finding.Proof{{Record: id, Time: at(minutes), Principal: avery, Session: "the attacker's"}, {Record: id + "-other", Time: at(-9999), Principal: "somebody else"}}}
 	}
 	c := &chain{t: t}
 	c.add(Opened, Cordon, start, opened())
@@ -369,6 +369,10 @@ func TestT0MovesBackUntilItIsFrozen(t *testing.T) {
 	require.Equal(t, at(0), c.history().Current().T0)
 	c.add(FindingJoined, Cordon, start, seen("b", 5, ""))
 	require.Equal(t, at(0), c.history().Current().T0, "a later record moves nothing")
+	own := seen("own", -300, "")
+	own.Proof[0].Session = "his own"
+	c.add(FindingJoined, Cordon, start, own)
+	require.Equal(t, at(0), c.history().Current().T0, "what he did himself that day is not the attacker's")
 	c.add(FindingJoined, Cordon, start, seen("c", -10, ""))
 	require.Equal(t, at(-10), c.history().Current().T0)
 	c.add(StepProposed, Cordon, start, step("contain.9", "grant.delete", One, Compromised))

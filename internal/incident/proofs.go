@@ -78,6 +78,33 @@ func sameTarget(a, b finding.Finding) bool {
 	return false
 }
 
+// near is how close in time two records of one hand may lie to be told as such.
+const near = 24 * time.Hour
+
+// attributed says whether a proof is the attacker's: it belongs to the finding that opened the incident, or shares
+// the session, or two of address, device and agent, with one that does. What the principal did by himself on the same
+// day is not.
+func (i *Incident) attributed(f finding.Finding, p finding.Proof) bool {
+	at := slices.IndexFunc(i.Findings, func(f finding.Finding) bool { return f.Withdrawn == "" })
+	if at < 0 || i.Findings[at].ID == f.ID {
+		return true
+	}
+	opener := i.Findings[at]
+	same := func(a, b string) int {
+		if a != "" && a == b {
+			return 1
+		}
+		return 0
+	}
+	for _, q := range opener.Proof {
+		if sameID(q.Principal, i.Principal.ID) && p.Time.Sub(q.Time).Abs() <= near &&
+			(same(p.Session, q.Session) == 1 || same(p.Address, q.Address)+same(p.Device, q.Device)+same(p.Agent, q.Agent) >= 2) {
+			return true
+		}
+	}
+	return false
+}
+
 // Severity is how grave the incident is for those who read a list: its gravest finding, raised by what else is open.
 func (i *Incident) Severity() string {
 	worst := finding.Levels[0]
