@@ -96,14 +96,23 @@ func (r *Room) run(ctx context.Context) error {
 	return errors.Join(<-errs, <-errs)
 }
 
-// rebuild reads back what was acknowledged, far enough for every open window, and publishes what stands: whatever a
-// crash kept from being published is published now, and the rest is known downstream by its identity.
+// rebuild reads back what was delivered before, far enough for every open window, and publishes what stands: whatever
+// a crash kept from being published is published now, and the rest is known downstream by its identity. It reads as
+// far as anything was delivered, not acknowledged: what was not comes again after newer messages, and a checkpoint
+// among those must not settle what a record before it contradicts. A record that is looked at twice says nothing new.
 func (r *Room) rebuild(ctx context.Context) error {
-	floor, err := r.bus.AckFloor(ctx, bus.Logs, durable)
-	if err != nil || floor == 0 {
-		return err
+	worker, err := r.bus.Stream(bus.Logs).Consumer(ctx, durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil
 	}
-	err = r.bus.ScanTo(ctx, bus.Logs, []string{"logs.>", "cp.>"}, readBack, floor, func(m jetstream.Msg) error {
+	if err != nil {
+		return fmt.Errorf("asking how far was read: %w", err)
+	}
+	last := worker.CachedInfo().Delivered.Stream
+	if last == 0 {
+		return nil
+	}
+	err = r.bus.ScanTo(ctx, bus.Logs, []string{"logs.>", "cp.>"}, readBack, last, func(m jetstream.Msg) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		_, err := r.look(m)

@@ -185,6 +185,13 @@ func (s *site) quiet() {
 	s.Helper()
 	last := ""
 	require.Eventually(s, func() bool {
+		for stream, worker := range map[string]string{bus.Findings: "playbooks-findings", bus.Incidents: "playbooks-incidents", bus.Steps: "actions"} {
+			end, err := s.bus.LastSequence(s.Context(), stream)
+			floor, floorErr := s.bus.AckFloor(s.Context(), stream, worker)
+			if err != nil || floorErr != nil || floor != end {
+				return false // it may not have begun
+			}
+		}
 		idle, mark, err := s.bus.Idle(s.Context())
 		same := idle && mark == last
 		last = mark

@@ -127,6 +127,17 @@ func TestARestartResumesWithoutLossOrDouble(t *testing.T) {
 	requireStored(t, b, ids)
 }
 
+func TestARestartResumesInTheMiddleOfAMessage(t *testing.T) {
+	b, n := openBus(t), listen(t, "127.0.0.1:0")
+	ids := feed(n.AddHub(hubName, 1), 0, 4)
+	data, err := json.Marshal(record.Checkpoint{Sequence: 1, Next: 1}) // of message 1 the first record is stored
+	require.NoError(t, err)
+	_, err = b.Publish(t.Context(), bus.Message{Subject: bus.CheckpointSubject("simulated/"+hubName, "0"), Data: data})
+	require.NoError(t, err)
+	start(t, b, n.ConnectionString(hubName))
+	requireStored(t, b, ids[3:])
+}
+
 func TestDroppedConnectionsHeal(t *testing.T) {
 	b, n := openBus(t), listen(t, "127.0.0.1:0")
 	hub := n.AddHub(hubName, 4)

@@ -21,8 +21,8 @@ type Item struct {
 	Err  error // why the line is no record
 }
 
-// maxLine bounds one line, and one array or object that is spread over lines.
-const maxLine = 64 << 20
+// maxLine bounds one line, and one element of an array or one object that is spread over lines. Tests lower it.
+var maxLine = 64 << 20
 
 // Read calls visit with each record of a file: NDJSON of envelopes or of bare records, a JSON array, an envelope,
 // an answer of Graph with `value`; compressed where it begins like gzip; "-" is standard input. An error means that the
@@ -121,14 +121,14 @@ type bounded struct {
 
 func (b *bounded) Read(p []byte) (int, error) {
 	if b.read > maxLine {
-		return 0, errTooLong
+		return 0, fmt.Errorf("%w %d bytes", errTooLong, maxLine)
 	}
 	n, err := b.r.Read(p)
 	b.read += n
 	return n, err
 }
 
-var errTooLong = fmt.Errorf("a value is longer than %d bytes", maxLine)
+var errTooLong = errors.New("a value is longer than")
 
 // whole reads JSON that is spread over lines: one array, which is streamed, or objects, one after the other. Where
 // the text is broken, what could be read before has been visited and the rest is one item with the reason.

@@ -111,14 +111,24 @@ func (e endless) Read(p []byte) (int, error) {
 }
 
 func TestNothingWithoutEndIsKept(t *testing.T) {
+	defer func(most int) { maxLine = most }(maxLine)
+	maxLine = 1 << 20
 	for name, begin := range map[string]string{
 		"a line": "{\"a\":1}\n", "the first line": `{"a":"`, "an element of a pretty array": "[\n{\"a\":1},\n\"",
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := Read("-", endless{strings.NewReader(begin)}, func(Item) error { return nil })
-			require.ErrorContains(t, err, "is longer than 67108864 bytes")
+			require.ErrorContains(t, err, "is longer than 1048576 bytes")
 		})
 	}
+}
+
+func TestAnArrayMayBeLongerThanItsElementsMay(t *testing.T) {
+	defer func(most int) { maxLine = most }(maxLine)
+	maxLine = 1 << 10
+	got, err := readAll(t, []byte("[\n"+strings.Repeat("{\"a\":\"some text\"},\n", 1000)+"{}\n]"))
+	require.NoError(t, err)
+	require.Len(t, got, 1001)
 }
 
 // Whatever the bytes: no panic, and each item is a record or says why it is none.
