@@ -95,7 +95,7 @@ func (w *world) handOut(acknowledged int) {
 	ctx, cancel := context.WithCancel(w.Context())
 	n := 0
 	err := w.bus.Run(ctx, bus.Worker{Stream: bus.Logs, Durable: durable, Filter: []string{"logs.>", "cp.>"}, Ahead: burst}, func(context.Context, jetstream.Msg) error {
-		if n++; n <= acknowledged {
+		if n++; n < acknowledged {
 			return nil
 		}
 		worker, err := w.bus.Stream(bus.Logs).Consumer(ctx, durable)
@@ -105,7 +105,7 @@ func (w *world) handOut(acknowledged int) {
 			return err == nil && info.NumPending == 0
 		}, 10*time.Second, 5*time.Millisecond, "all is in its hands")
 		cancel()
-		return nil // too late to say so
+		return nil
 	})
 	require.NoError(w, err)
 }

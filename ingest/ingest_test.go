@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -60,12 +61,14 @@ func message(sequence int64, body []byte) Message {
 // stored are the ids of the records in LOGS, in order.
 func stored(t *testing.T, b *bus.Bus) (ids []string) {
 	t.Helper()
-	require.NoError(t, b.Scan(t.Context(), bus.Logs, "logs.>", time.Time{}, func(m jetstream.Msg) error {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	require.NoError(t, b.Follow(ctx, bus.Logs, []string{"logs.>"}, 0, func(m jetstream.Msg) error {
 		r, _, err := record.FromLogs(m.Headers(), m.Data())
 		require.NoError(t, err)
 		ids = append(ids, r.ID[strings.LastIndex(r.ID, "/")+1:])
 		return nil
-	}))
+	}, cancel))
 	return ids
 }
 

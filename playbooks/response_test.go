@@ -240,7 +240,7 @@ func (s *site) setEnabled(id string, enabled bool) {
 
 func (s *site) ordinary(n int) string { return s.world.SprayedIDs[n] }
 
-var alex, sam = incident.Person{Name: "alex", May: []string{"one", "two"}}, incident.Person{Name: "sam", May: []string{"one", "two"}}
+var alex = incident.Person{Name: "alex", May: []string{"one", "two"}}
 
 const disableAndRevoke = "contain:\n  - do: user.disable\n    approve: auto\n  - do: user.revoke-sessions\n    approve: auto\n"
 

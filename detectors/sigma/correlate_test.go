@@ -29,12 +29,11 @@ func (s slots) add(slot int64, ids ...string) {
 func naively(c *Correlation, items []Item) slots {
 	out := slots{}
 	for _, closer := range items {
-		var window []Item
 		var ids []string
 		values, rules := map[string]bool{}, map[string]bool{}
 		for _, it := range items {
 			if it.Time.After(closer.Time.Add(-c.Timespan)) && !it.Time.After(closer.Time) {
-				window, ids = append(window, it), append(ids, it.ID)
+				ids = append(ids, it.ID)
 				values[it.Value], rules[it.Rule] = true, true
 			}
 		}
