@@ -3,6 +3,8 @@ package actions
 import (
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"cordon/internal/record"
@@ -28,11 +30,11 @@ const (
 
 var userSignIns = Action{
 	Spec: Spec{Name: "user.sign-ins", Phase: "confirm", Summary: "Read the principal's records of the last 30 days from Cordon's own store, and tell which are the attacker's.",
-		Says: "Read the records of {target}", Target: "user", Params: []Param{{Name: "since", Summary: "how far to look back, at most 30 days"}}, Example: "- read: user.sign-ins"},
+		Says: "Read the records of {target}", Target: "user", Params: []Param{{Name: "since", Summary: "how many days to look back, at most 30d"}}, Example: "- read: user.sign-ins"},
 	Read: func(ctx context.Context, c *Call) (any, error) {
 		back := lookBack
-		if d, err := time.ParseDuration(c.Param("since")); err == nil && d > 0 {
-			back = min(d, lookBack)
+		if days, err := strconv.Atoi(strings.TrimSuffix(c.Param("since"), "d")); err == nil && days > 0 {
+			back = min(time.Duration(days)*24*time.Hour, lookBack)
 		}
 		var all []trace
 		err := c.Records.Of(ctx, c.Access.Tenant, c.Target().ID, c.Since(back), func(r *record.Record) { all = append(all, traceOf(r)) })

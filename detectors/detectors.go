@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,7 +34,7 @@ type Room struct {
 	mu         sync.Mutex // guards what follows: records, announcements and the clock's tick share it
 	footprints footprints
 	seen       map[string]time.Time // by checkpoint subject: source and partition
-	carries    map[string]string    // source, as in checkpoint subjects, by tenant
+	carries    map[string][]string  // by tenant: its sources, as their checkpoint subjects begin
 	cleared    time.Time
 	since      int // records since the last flush
 }
@@ -51,7 +52,7 @@ func New(b *bus.Bus, rules []*sigma.Rule, d *directory.Directory, own []string, 
 	if err != nil {
 		return nil, err
 	}
-	return &Room{bus: b, rules: rules, dir: d, own: own, clock: c, log: log, engine: e, footprints: footprints{own: own}, seen: map[string]time.Time{}, carries: map[string]string{}}, nil
+	return &Room{bus: b, rules: rules, dir: d, own: own, clock: c, log: log, engine: e, footprints: footprints{own: own}, seen: map[string]time.Time{}, carries: map[string][]string{}}, nil
 }
 
 // Run reads back, then works until ctx ends.
@@ -171,17 +172,21 @@ func (r *Room) look(m jetstream.Msg) ([]finding.Finding, error) {
 		r.footprints.waiting = append(r.footprints.waiting, foreign{record: rec, position: position.String()})
 		return nil, nil
 	}
-	r.carries[strings.ToLower(rec.Tenant)] = strings.TrimSuffix(bus.CheckpointSubject(position.Source, "0"), "0")
+	source, tenant := strings.TrimSuffix(bus.CheckpointSubject(position.Source, "0"), "0"), strings.ToLower(rec.Tenant)
+	if !slices.Contains(r.carries[tenant], source) {
+		r.carries[tenant] = append(r.carries[tenant], source)
+	}
 	return r.engine.Process(rec, position.String()), nil
 }
 
 // settle moves the watermarks: for each tenant the least over the partitions of its source of what has been seen, less
 // the lateness that is expected of sign-in and audit logs. Another tenant's silent hub holds nobody back.
 func (r *Room) settle() []finding.Finding {
-	least := func(source string) time.Time {
+	least := func(sources ...string) time.Time {
 		var t time.Time
 		for subject, seen := range r.seen {
-			if strings.HasPrefix(subject, source) && (t.IsZero() || seen.Before(t)) {
+			of := slices.ContainsFunc(sources, func(s string) bool { return strings.HasPrefix(subject, s) })
+			if of && (t.IsZero() || seen.Before(t)) {
 				t = seen
 			}
 		}
@@ -192,11 +197,11 @@ func (r *Room) settle() []finding.Finding {
 		r.cleared = all
 	}
 	return r.engine.SettleEach(func(tenant string) time.Time {
-		source, known := r.carries[strings.ToLower(tenant)]
+		sources, known := r.carries[strings.ToLower(tenant)]
 		if !known {
-			return time.Unix(0, 0)
+			return time.Unix(0, 0) // its records came before all that was read back: nothing can be said
 		}
-		return least(source)
+		return least(sources...)
 	})
 }
 

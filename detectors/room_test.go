@@ -197,7 +197,7 @@ func TestARestartPublishesTheSameFindings(t *testing.T) {
 }
 
 func TestTheWatermarkIsTheLeastOverAllPartitions(t *testing.T) {
-	r := Room{engine: shipped(t, admins()), seen: map[string]time.Time{}, carries: map[string]string{tenantID: "cp.hub."}}
+	r := Room{engine: shipped(t, admins()), seen: map[string]time.Time{}, carries: map[string][]string{tenantID: {"cp.hub."}}}
 	r.engine.Process(decode(t, signIn("a", adminID, "198.51.100.23", 0, morning, noDetails)), "1")
 	require.Empty(t, r.settle(), "nothing has been seen")
 	late := morning.Add(settles + lateness)
