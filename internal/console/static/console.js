@@ -4,7 +4,7 @@
 const body = document.getElementById("body");
 
 // refresh puts the new body in place and keeps open what the reader has opened.
-let fetching = false, again = false;
+let fetching = false, again = false, shown = "";
 async function refresh() {
   if (fetching) { again = true; return; }
   fetching = true;
@@ -13,6 +13,8 @@ async function refresh() {
     const answer = await fetch(body.dataset.part, { headers: { "X-Part": "body" } });
     if (!answer.ok) break;
     const text = await answer.text();
+    if (text === shown) continue; // nothing to see: do not take a button away from under the mouse
+    shown = text;
     const open = new Set([...body.querySelectorAll("details[open]")].map(path));
     const fresh = new DOMParser().parseFromString(text, "text/html");
     const inner = fresh.getElementById("body") || fresh.body;
