@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cordon/internal/bus"
+	"cordon/internal/clock"
 	"cordon/internal/record"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
@@ -31,7 +32,7 @@ func openBus(t *testing.T, dir string, most int64) *bus.Bus {
 
 func open(t *testing.T, b *bus.Bus, tenants ...string) *Partition {
 	t.Helper()
-	p, _, err := Open(t.Context(), b, "hub", "0", tenants)
+	p, _, err := Open(t.Context(), b, Source{Name: "hub", Tenants: tenants, Clock: clock.Wall{}}, "0")
 	require.NoError(t, err)
 	return p
 }
@@ -83,19 +84,24 @@ func letters(t *testing.T, b *bus.Bus) (all []letter) {
 	return all
 }
 
+// place is the part of a checkpoint that says how far a partition has been stored.
+func place(c record.Checkpoint) record.Checkpoint {
+	return record.Checkpoint{Sequence: c.Sequence, Next: c.Next, Done: c.Done, Seen: c.Seen, CaughtUp: c.CaughtUp}
+}
+
 func TestRecordsAndCheckpointLandTogether(t *testing.T) {
 	b := openBus(t, t.TempDir(), 0)
-	p, started, err := Open(t.Context(), b, "hub", "0", nil)
+	p, started, err := Open(t.Context(), b, Source{Name: "hub", Clock: clock.Wall{}}, "0")
 	require.NoError(t, err)
 	require.False(t, started)
 	records, ids := many(3, 0)
 	require.NoError(t, p.Store(t.Context(), []Message{message(7, envelope(records[:2]...)), message(9, envelope(records[2]))}))
 	require.Equal(t, ids, stored(t, b))
 
-	again, started, err := Open(t.Context(), b, "hub", "0", nil)
+	again, started, err := Open(t.Context(), b, Source{Name: "hub", Clock: clock.Wall{}}, "0")
 	require.NoError(t, err)
 	require.True(t, started)
-	require.Equal(t, record.Checkpoint{Sequence: 9, Done: true, Seen: enqueued}, again.At())
+	require.Equal(t, record.Checkpoint{Sequence: 9, Done: true, Seen: enqueued}, place(again.At()))
 
 	// Read again after a restart, or twice by mistake: nothing is stored twice, and what is new is.
 	require.NoError(t, again.Store(t.Context(), []Message{message(7, envelope(records[:2]...)), message(9, envelope(records[2]))}))
@@ -131,7 +137,7 @@ func TestALargeMessageIsSplit(t *testing.T) {
 			p := open(t, b)
 			require.NoError(t, p.Store(t.Context(), []Message{message(0, envelope(records...)), message(1, envelope(signIn(tenantID, "last", 0)))}))
 			require.Equal(t, append(ids, "last"), stored(t, b))
-			require.Equal(t, record.Checkpoint{Sequence: 1, Done: true, Seen: enqueued}, p.At())
+			require.Equal(t, record.Checkpoint{Sequence: 1, Done: true, Seen: enqueued}, place(p.At()))
 			require.Empty(t, letters(t, b))
 		})
 	}
@@ -156,7 +162,7 @@ func TestALargeMessageResumesInTheMiddle(t *testing.T) {
 			p := open(t, b)
 			require.NoError(t, p.Store(t.Context(), batch[:1]))
 			require.ErrorContains(t, p.Store(t.Context(), batch), "storing")
-			require.Equal(t, record.Checkpoint{Sequence: 1, Next: c.next, Seen: enqueued}, open(t, b).At())
+			require.Equal(t, record.Checkpoint{Sequence: 1, Next: c.next, Seen: enqueued}, place(open(t, b).At()))
 			require.Equal(t, append([]string{"before"}, ids[:c.next]...), stored(t, b))
 			b.Close()
 
@@ -179,7 +185,7 @@ func TestASecondReaderIsRefused(t *testing.T) {
 	require.NoError(t, first.Store(t.Context(), []Message{message(1, envelope(signIn(tenantID, "more", 0)))}))
 	require.Equal(t, []string{"mine", "more"}, stored(t, b))
 	// Another partition, and another source, are nobody's business.
-	other, started, err := Open(t.Context(), b, "hub", "1", nil)
+	other, started, err := Open(t.Context(), b, Source{Name: "hub", Clock: clock.Wall{}}, "1")
 	require.NoError(t, err)
 	require.False(t, started)
 	require.NoError(t, other.Idle(t.Context(), enqueued))
@@ -189,11 +195,11 @@ func TestAnIdleReaderSaysHowFarItHasSeen(t *testing.T) {
 	b := openBus(t, t.TempDir(), 0)
 	p := open(t, b)
 	require.NoError(t, p.Idle(t.Context(), enqueued))
-	require.Equal(t, record.Checkpoint{Sequence: -1, Seen: enqueued, CaughtUp: true}, open(t, b).At())
+	require.Equal(t, record.Checkpoint{Sequence: -1, Seen: enqueued, CaughtUp: true}, place(open(t, b).At()))
 	require.NoError(t, p.Store(t.Context(), []Message{message(0, envelope(signIn(tenantID, "s", 0)))}))
 	require.False(t, open(t, b).At().CaughtUp)
 	require.NoError(t, p.Idle(t.Context(), enqueued.Add(time.Minute)))
-	require.Equal(t, record.Checkpoint{Done: true, Seen: enqueued.Add(time.Minute), CaughtUp: true}, open(t, b).At())
+	require.Equal(t, record.Checkpoint{Done: true, Seen: enqueued.Add(time.Minute), CaughtUp: true}, place(open(t, b).At()))
 	require.Equal(t, []string{"s"}, stored(t, b))
 }
 
@@ -282,7 +288,7 @@ func TestABrokenCheckpointIsAnError(t *testing.T) {
 	b := openBus(t, t.TempDir(), 0)
 	_, err := b.Publish(t.Context(), bus.Message{Subject: bus.CheckpointSubject("hub", "0"), Data: []byte("{")})
 	require.NoError(t, err)
-	_, _, err = Open(t.Context(), b, "hub", "0", nil)
+	_, _, err = Open(t.Context(), b, Source{Name: "hub", Clock: clock.Wall{}}, "0")
 	require.ErrorContains(t, err, "reading checkpoint of hub/0")
 }
 

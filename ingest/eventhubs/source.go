@@ -152,7 +152,7 @@ func (s *Source) close(end func(context.Context) error) {
 
 // read opens the partition where its checkpoint stands and stores what comes.
 func (s *Source) read(ctx context.Context, client *azeventhubs.ConsumerClient, id string, works func()) error {
-	partition, started, err := ingest.Open(ctx, s.bus, s.cfg.Name(), id, s.cfg.Tenants)
+	partition, started, err := ingest.Open(ctx, s.bus, ingest.Source{Name: s.cfg.Name(), Tenants: s.cfg.Tenants, Clock: s.clock}, id)
 	if err != nil {
 		return err
 	}

@@ -9,13 +9,6 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// The categories that Cordon decodes, as Azure Monitor writes them.
-const (
-	AuditLogs                    = "AuditLogs"
-	SignInLogs                   = "SignInLogs"
-	NonInteractiveUserSignInLogs = "NonInteractiveUserSignInLogs"
-)
-
 // Record is one log record as Entra or Azure wrote it, with what could be read from it.
 type Record struct {
 	// ID is tenant, category and the record's own key, else the SHA-256 of its bytes. A later record with the

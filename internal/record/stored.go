@@ -38,16 +38,6 @@ func parsePosition(s string) (p Position, err error) {
 	return p, err
 }
 
-// Checkpoint is how far a partition has been stored: everything before record Next of message Sequence, and the
-// whole of that message where Done.
-type Checkpoint struct {
-	Sequence int64     `json:"sequence"`
-	Next     int       `json:"next"`
-	Done     bool      `json:"done"`
-	Seen     time.Time `json:"seen"` // the hub's time up to which all has been seen
-	CaughtUp bool      `json:"caughtUp"`
-}
-
 // The headers of a message in LOGS. Values are escaped: a name in a record must not be able to end a header.
 const (
 	HeaderRecord    = "Cordon-Record"
