@@ -181,13 +181,13 @@ func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position s
 		if full := e.fullest[v.ID].size; f.Unconfirmed && full > size {
 			f.Revision, f.Withdrawn, size = 2, contradicted, full // as if they had come in the other order
 		}
-		e.singles[id] = &single{finding: f, digests: map[string]bool{v.Digest: true}, size: size}
+		e.singles[id] = &single{finding: f, digests: map[string]bool{v.Digest(): true}, size: size}
 		return []finding.Finding{f}
 	}
-	if s.digests[v.Digest] {
+	if s.digests[v.Digest()] {
 		return nil // the same record from another source, or read again
 	}
-	s.digests[v.Digest] = true
+	s.digests[v.Digest()] = true
 	proof.Positions = append(slices.Clone(s.finding.Proof[0].Positions), position)
 	if len(v.Raw) >= s.size { // the fuller revision is what the finding tells
 		f := e.describe(rule, v)

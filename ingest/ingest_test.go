@@ -235,7 +235,7 @@ func TestWhatCannotBeStoredIsADeadLetter(t *testing.T) {
 		},
 		"no record at all": {
 			envelope(`7`, `null`, good), []string{"good"},
-			[]letter{{reason: "a record is a JSON object, this is number", body: `7`}, {reason: "a record is a JSON object, this is null", body: `null`}},
+			[]letter{{reason: "a record is a JSON object, this is a number", body: `7`}, {reason: "a record is a JSON object, this is null", body: `null`}},
 		},
 		"nothing": {nil, nil, []letter{{reason: "reading the message: the message ends in the middle of it"}}},
 	} {

@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
-	"github.com/valyala/fastjson"
+	"cordon/internal/tape"
 )
 
 // MaxBytes is the largest record that is stored as one; a larger one is a dead letter.
@@ -25,27 +26,39 @@ type Defaults struct {
 	Assume   time.Time // event time of a record without any, in files
 }
 
-// Decode reads a record. Its error says what was expected and not found; the bytes are then a dead letter.
-// raw is kept and must not be changed afterwards.
-func Decode(raw []byte, d Defaults) (*Record, error) {
+// Decoder decodes one record after another in the same memory.
+type Decoder struct {
+	doc     tape.Doc
+	rec     Record
+	signIn  SignIn
+	targets []Target
+	changes []Change
+}
+
+// Decode reads a record that is its caller's for good. Its error says what was expected and not found; the bytes are
+// then a dead letter. raw is kept and must not be changed afterwards.
+func Decode(raw []byte, d Defaults) (*Record, error) { return new(Decoder).Decode(raw, d) }
+
+// Decode reads a record; it and all its texts hold until the next call.
+func (dec *Decoder) Decode(raw []byte, d Defaults) (*Record, error) {
 	if len(raw) > MaxBytes {
 		return nil, fmt.Errorf("record has %d bytes, at most %d are stored", len(raw), MaxBytes)
 	}
-	var parser fastjson.Parser // bounds nesting to 300 levels
-	root, err := parser.ParseBytes(raw)
+	root, err := dec.doc.Parse(raw)
 	if err != nil {
-		return nil, fmt.Errorf("parsing JSON: %s", firstLine(err))
+		return nil, fmt.Errorf("parsing JSON %w", err)
 	}
-	if root.Type() != fastjson.TypeObject {
-		return nil, fmt.Errorf("a record is a JSON object, this is %s", root.Type())
+	if root.Kind() != tape.Object {
+		return nil, fmt.Errorf("a record is a JSON object, this is %s", root.Kind())
 	}
-	sum := sha256.Sum256(raw)
-	r := &Record{Raw: raw, root: root, Digest: hex.EncodeToString(sum[:])}
+	dec.rec = Record{Raw: raw, NotUTF8: !utf8.Valid(raw), root: root, properties: unwrap(find(root, "properties"))}
+	r := &dec.rec
 	if r.Category = r.category(); r.Category == "" {
-		return nil, errors.New("no category, and not the shape of a sign-in or an audit record" + r.hint())
+		return nil, errors.New("no category, and not the shape of a sign-in or an audit record")
 	}
 	r.Tenant = r.tenant(d)
-	if r.Tenant == "" && r.Decoded() { // Azure Activity may name a subscription alone
+	kind := KindOf(r.Category)
+	if r.Tenant == "" && kind != KindAzureActivity && kind != KindUnknown { // Azure Activity may name a subscription alone
 		return nil, errors.New("no tenant: neither tenantId nor a resourceId with /tenants/{id}")
 	}
 	if len(r.Tenant) > maxName || len(r.Category) > maxName {
@@ -54,81 +67,80 @@ func Decode(raw []byte, d Defaults) (*Record, error) {
 	if err := r.setTime(d); err != nil {
 		return nil, err
 	}
-	switch r.Category {
-	case AuditLogs:
-		r.audit()
-	case SignInLogs, NonInteractiveUserSignInLogs:
-		r.signIn()
-	}
+	dec.read(kind)
 	r.ID = strings.ToLower(r.Tenant) + "/" + r.Category + "/" + r.key()
 	return r, nil
 }
 
-func firstLine(err error) string {
-	s, _, _ := strings.Cut(err.Error(), "\n")
-	if len(s) > 200 {
-		s = s[:200] + "…"
-	}
-	return s
-}
-
-// hint names the forms that people most often feed by mistake.
-func (r *Record) hint() string {
-	if text(find(r.root, "Workload")) != "" || text(find(r.root, "OfficeWorkload")) != "" {
-		return " (a Microsoft 365 unified audit record: it has no decoder yet)"
-	}
-	return ""
-}
-
-// otherCategories are Azure Monitor's categories that are stored without a decoder (domain notes, logs 4.1).
-var otherCategories = []string{
-	"ServicePrincipalSignInLogs", "ManagedIdentitySignInLogs", "MicrosoftServicePrincipalSignInLogs", "ProvisioningLogs",
-	"ADFSSignInLogs", "RiskyUsers", "UserRiskEvents", "RiskyServicePrincipals", "ServicePrincipalRiskEvents",
-	"MicrosoftGraphActivityLogs", "EnrichedOffice365AuditLogs", "NetworkAccessTrafficLogs",
-	"CustomSecurityAttributeAuditLogs", "Administrative", "Security", "Policy", "Alert", "ServiceHealth", "ResourceHealth", "Recommendation", "Autoscale",
-}
-
-// category finds the Azure Monitor category, whatever its case, or tells it from the record's shape: bare records
-// of exports and of Graph carry none, Log Analytics rows carry the audit category in its place.
-func (r *Record) category() string {
-	audit := r.value("activityDateTime") != nil && r.value("targetResources", "initiatedBy") != nil ||
-		r.value("loggedByService") != nil && r.value("initiatedBy", "activityDisplayName") != nil
-	for _, name := range []string{text(find(r.root, "category")), text(find(r.root, "Type"))} {
-		switch folded := strings.TrimPrefix(strings.ToLower(name), "aad"); folded {
-		case "auditlogs":
-			return AuditLogs
-		case "signinlogs":
-			return SignInLogs
-		case "noninteractiveusersigninlogs":
-			return NonInteractiveUserSignInLogs
-		case "customsecurityattributeauditlogs":
-			return "CustomSecurityAttributeAuditLogs" // of an audit record's shape, and yet a log of its own
-		case "":
+// read fills in what the category's own form says.
+func (dec *Decoder) read(kind Kind) {
+	r := &dec.rec
+	switch kind {
+	case KindSignIn:
+		dec.readSignIn()
+	case KindAudit:
+		switch r.Category {
+		case IntuneAuditLogs:
+			dec.readIntune()
+		case ProvisioningLogs:
+			dec.readProvisioning()
 		default:
-			if audit {
+			dec.readAudit()
+		}
+	case KindRisk:
+		dec.readRisk()
+	case KindGraphActivity:
+		r.graphActivity()
+	case KindDefender:
+		r.defender()
+	case KindPartner:
+		r.partner()
+	default:
+		r.Operation = NormalOperation(text(find(r.root, "operationName")))
+	}
+}
+
+// category finds the category, whatever its case, or tells it from the record's shape: bare records of exports and
+// of Graph carry none, Log Analytics rows carry the audit category in its place.
+func (r *Record) category() string {
+	own := text(find(r.root, "category"))
+	for _, name := range [...]string{own, text(find(r.root, "Type"))} {
+		if len(name) > 3 && strings.EqualFold(name[:3], "aad") {
+			name = name[3:] // Log Analytics has AADNonInteractiveUserSignInLogs
+		}
+		for i := range categories {
+			c := &categories[i]
+			if len(c.name) != len(name) || !strings.EqualFold(c.name, name) {
+				continue
+			}
+			switch {
+			case c.kind == KindAzureActivity && r.auditShape():
 				return AuditLogs // "Policy" is an audit record's own category as well as one of Azure Activity
+			case c.name == AuditLogs && r.intune():
+				return IntuneAuditLogs
 			}
-			for _, other := range otherCategories {
-				if strings.EqualFold(other, folded) {
-					return other
-				}
-			}
+			return c.name
 		}
 	}
 	switch {
-	case audit:
+	case r.auditShape():
 		return AuditLogs
-	case r.value("createdDateTime") != nil && r.value("userPrincipalName", "userId") != nil && r.value("status") != nil:
-		if v := r.value("isInteractive"); v != nil && v.Type() == fastjson.TypeFalse {
+	case r.value("createdDateTime").Exists() && r.value("userPrincipalName", "userId").Exists() && r.value("status").Exists():
+		if r.value("isInteractive").Kind() == tape.False {
 			return NonInteractiveUserSignInLogs
 		}
 		return SignInLogs
-	}
-	// A category that nobody has told us of is stored raw and counted, if it came in an envelope.
-	if name := text(find(r.root, "category")); name != "" && find(r.root, "time") != nil {
-		return name
+	case own != "" && find(r.root, "time").Exists():
+		// Nobody has told us of it: it is stored raw and counted, if it came in an envelope.
+		return own
 	}
 	return ""
+}
+
+// auditShape says that the record looks like one of AuditLogs, whatever it calls itself.
+func (r *Record) auditShape() bool {
+	return r.value("activityDateTime").Exists() && r.value("targetResources", "initiatedBy").Exists() ||
+		r.value("loggedByService").Exists() && r.value("initiatedBy", "activityDisplayName").Exists()
 }
 
 func (r *Record) tenant(d Defaults) string {
@@ -136,33 +148,57 @@ func (r *Record) tenant(d Defaults) string {
 	if t := text(find(r.root, "AADTenantId")); t != "" {
 		return t
 	}
-	resource := text(find(r.root, "resourceId"))
 	fromResource := ""
-	if i := strings.Index(strings.ToLower(resource), "/tenants/"); i >= 0 {
-		fromResource, _, _ = strings.Cut(resource[i+len("/tenants/"):], "/")
+	if resource := text(find(r.root, "resourceId")); len(resource) > len(inTenant) && strings.EqualFold(resource[:len(inTenant)], inTenant) {
+		fromResource, _, _ = strings.Cut(resource[len(inTenant):], "/")
 	}
 	own := text(find(r.root, "tenantId"))
-	if find(r.root, "TimeGenerated") != nil {
+	if find(r.root, "TimeGenerated").Exists() {
 		return first(fromResource, d.Tenant, own)
 	}
 	return first(own, fromResource, d.Tenant)
 }
 
+const inTenant = "/tenants/"
+
+// times are the members that tell when something happened, the best first. Risk records have two more of their own.
+var times = []string{"createdDateTime", "activityDateTime"}
+
+var timesByKind = map[Kind][]string{
+	KindRisk:          {"activityDateTime", "detectedDateTime", "riskLastUpdatedDateTime", "lastUpdatedDateTime", "createdDateTime"},
+	KindGraphActivity: {"timeGenerated"},
+	KindDefender:      {"Timestamp"},
+	KindPartner:       {"firstObservedDateTime", "eventTime", "operationDate", "createdDateTime"},
+}
+
 func (r *Record) setTime(d Defaults) error {
+	own, ok := timesByKind[KindOf(r.Category)]
+	if !ok {
+		own = times
+	}
 	var seen string
-	for _, v := range []*fastjson.Value{r.value("createdDateTime"), r.value("activityDateTime"), find(r.root, "time"), find(r.root, "TimeGenerated")} {
+	try := func(v tape.Value) bool {
 		s := text(v)
 		if s == "" {
-			continue
+			return false
 		}
-		if t, ok := ParseTime(s); ok {
+		t, ok := ParseTime(s)
+		if ok {
 			r.Time = t
+		} else {
+			seen = s
+		}
+		return ok
+	}
+	found := false
+	for _, name := range own {
+		if found = try(r.value(name)); found {
 			break
 		}
-		seen = s
 	}
+	found = found || try(find(r.root, "time")) || try(find(r.root, "TimeGenerated"))
 	switch {
-	case !r.Time.IsZero():
+	case found:
 	case !d.Enqueued.IsZero():
 		r.Time = d.Enqueued.UTC()
 	case !d.Assume.IsZero():
@@ -211,18 +247,49 @@ func ParseTime(s string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// key is the record's own id (domain notes, logs 4.1), else the digest of its bytes.
+// keys are the members that name a record of a kind for good (domain notes, logs 4.1), joined where there are several:
+// the state of a risk has the id of its user, and each change of it is a record of its own.
+var keys = map[Kind][]string{
+	KindSignIn:        {"id"},
+	KindAudit:         {"id"},
+	KindGraphActivity: {"requestId"},
+	KindPartner:       {"id"},
+}
+
+var keysByCategory = map[string][]string{
+	IntuneAuditLogs:               {"AuditEventId"},
+	RiskyUsers:                    {"id", "riskLastUpdatedDateTime"},
+	RiskyServicePrincipals:        {"id", "riskLastUpdatedDateTime"},
+	UserRiskEvents:                {"id", "lastUpdatedDateTime"},
+	ServicePrincipalRiskEvents:    {"id", "lastUpdatedDateTime"},
+	PartnerFraudEvents:            {"eventId"},
+	NetworkAccessTrafficLogs:      {"transactionId"},
+	AdvancedHunting + "AlertInfo": {"AlertId", "Timestamp"},
+}
+
+// key is the record's own id, else the digest of its bytes.
 func (r *Record) key() string {
-	switch r.Category {
-	case AuditLogs, SignInLogs, NonInteractiveUserSignInLogs:
-		id := text(r.value("id"))
-		if len(id) > 256 {
-			sum := sha256.Sum256([]byte(id))
-			id = hex.EncodeToString(sum[:])
-		}
-		if id != "" {
-			return id
+	names, ok := keysByCategory[r.Category]
+	if !ok {
+		names = keys[KindOf(r.Category)]
+	}
+	key := ""
+	for i, name := range names {
+		part := text(r.value(name))
+		if i == 0 {
+			if key = part; key == "" {
+				break
+			}
+		} else if part != "" {
+			key += "@" + part
 		}
 	}
-	return r.Digest
+	switch {
+	case key == "":
+		return r.Digest()
+	case len(key) > maxName:
+		sum := sha256.Sum256([]byte(key))
+		return hex.EncodeToString(sum[:])
+	}
+	return key
 }

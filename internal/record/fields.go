@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/valyala/fastjson"
+	"cordon/internal/tape"
 )
 
 // Values are what a field holds: any element of arrays on its path. Absent says that the field is empty or
@@ -50,21 +50,18 @@ func (r *Record) Field(name string) Values {
 }
 
 // collect gathers the scalars at the end of a path; arrays on the way count with every element.
-func collect(v *fastjson.Value, path []string, out *[]string) {
+func collect(v tape.Value, path []string, out *[]string) {
 	v = unwrap(v)
-	if v == nil {
-		return
-	}
-	switch v.Type() {
-	case fastjson.TypeArray:
-		for _, e := range v.GetArray() {
+	switch v.Kind() {
+	case tape.Absent, tape.Null:
+	case tape.Array:
+		for _, e := range elements(v) {
 			collect(e, path, out)
 		}
-	case fastjson.TypeObject:
+	case tape.Object:
 		if len(path) > 0 {
 			collect(find(v, path[0]), path[1:], out)
 		}
-	case fastjson.TypeNull:
 	default:
 		if len(path) == 0 {
 			*out = append(*out, text(v))

@@ -1,58 +1,40 @@
 package record
 
 import (
+	"iter"
 	"strings"
 
-	"github.com/valyala/fastjson"
+	"cordon/internal/tape"
 )
 
 // find returns an object's member by name, whatever its case: relays lower-case keys, Log Analytics capitalises
 // them. The exact spelling wins.
-func find(v *fastjson.Value, name string) *fastjson.Value {
-	obj, err := v.Object()
-	if err != nil {
-		return nil
-	}
-	if exact := obj.Get(name); exact != nil {
-		return exact
-	}
-	var found *fastjson.Value
-	obj.Visit(func(key []byte, member *fastjson.Value) {
-		if found == nil && len(key) == len(name) && strings.EqualFold(string(key), name) {
-			found = member
-		}
-	})
-	return found
-}
+func find(v tape.Value, name string) tape.Value { return v.Find(name) }
 
 // value returns the first of the named properties that the record has: in `properties`, else at the top as bare
 // records have them. null counts as absent.
-func (r *Record) value(names ...string) *fastjson.Value {
-	properties := unwrap(find(r.root, "properties"))
+func (r *Record) value(names ...string) tape.Value {
 	for _, name := range names {
-		for _, parent := range []*fastjson.Value{properties, r.root} {
-			if parent == nil {
-				continue
-			}
-			if v := find(parent, name); v != nil && v.Type() != fastjson.TypeNull {
-				return unwrap(v)
-			}
+		if v := find(r.properties, name); v.Kind() > tape.Null {
+			return unwrap(v)
+		}
+		if v := find(r.root, name); v.Kind() > tape.Null {
+			return unwrap(v)
 		}
 	}
-	return nil
+	return tape.Value{}
 }
 
 // unwrap decodes JSON inside a string once: exports put objects and arrays into strings.
-func unwrap(v *fastjson.Value) *fastjson.Value {
-	if v == nil || v.Type() != fastjson.TypeString {
+func unwrap(v tape.Value) tape.Value {
+	if v.Kind() != tape.String {
 		return v
 	}
-	s, _ := v.StringBytes()
-	if len(s) < 2 || s[0] != '{' && s[0] != '[' {
+	if raw := v.Raw(); len(raw) < 2 || raw[0] != '{' && raw[0] != '[' {
 		return v
 	}
-	var p fastjson.Parser
-	inner, err := p.ParseBytes(s)
+	var doc tape.Doc
+	inner, err := doc.Parse([]byte(v.Text()))
 	if err != nil {
 		return v
 	}
@@ -60,29 +42,20 @@ func unwrap(v *fastjson.Value) *fastjson.Value {
 }
 
 // text is a scalar as text; "" for null, objects and arrays.
-func text(v *fastjson.Value) string {
-	if v == nil {
-		return ""
-	}
-	switch v.Type() {
-	case fastjson.TypeString:
-		s, _ := v.StringBytes()
-		return string(s)
-	case fastjson.TypeNumber, fastjson.TypeTrue, fastjson.TypeFalse:
-		return v.String()
-	}
-	return ""
-}
+func text(v tape.Value) string { return v.Text() }
 
 // elements are an array's members, or the value itself as the only one.
-func elements(v *fastjson.Value) []*fastjson.Value {
-	if v == nil {
-		return nil
+func elements(v tape.Value) iter.Seq2[int, tape.Value] {
+	return func(yield func(int, tape.Value) bool) {
+		switch v.Kind() {
+		case tape.Absent:
+		case tape.Array:
+			i := 0
+			v.Elements(func(e tape.Value) bool { i++; return yield(i-1, e) })
+		default:
+			yield(0, v)
+		}
 	}
-	if a, err := v.Array(); err == nil {
-		return a
-	}
-	return []*fastjson.Value{v}
 }
 
 // decodeOnce undoes the JSON text that audit records keep in oldValue and newValue: "\"True\"" is True.
@@ -90,9 +63,12 @@ func decodeOnce(s string) string {
 	if len(s) < 2 || s[0] != '"' {
 		return s
 	}
-	var p fastjson.Parser
-	v, err := p.Parse(s)
-	if err != nil || v.Type() != fastjson.TypeString {
+	if inner := s[1 : len(s)-1]; s[len(s)-1] == '"' && !strings.ContainsAny(inner, "\"\\") {
+		return inner
+	}
+	var doc tape.Doc
+	v, err := doc.Parse([]byte(s))
+	if err != nil || v.Kind() != tape.String {
 		return s
 	}
 	return text(v)
@@ -104,13 +80,13 @@ func list(s string) []string {
 	if s == "" {
 		return nil
 	}
-	var p fastjson.Parser
-	v, err := p.Parse(s)
-	if err != nil || v.Type() != fastjson.TypeArray {
+	var doc tape.Doc
+	v, err := doc.Parse([]byte(s))
+	if err != nil || v.Kind() != tape.Array {
 		return []string{s}
 	}
 	var out []string
-	for _, e := range v.GetArray() {
+	for _, e := range elements(v) {
 		if t := text(e); t != "" {
 			out = append(out, t)
 		}

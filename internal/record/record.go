@@ -4,9 +4,11 @@
 package record
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
-	"github.com/valyala/fastjson"
+	"cordon/internal/tape"
 )
 
 // Record is one log record as Entra or Azure wrote it, with what could be read from it.
@@ -14,7 +16,6 @@ type Record struct {
 	// ID is tenant, category and the record's own key, else the SHA-256 of its bytes. A later record with the
 	// same ID and another Digest is a revision of it.
 	ID       string
-	Digest   string // SHA-256 of Raw
 	Tenant   string
 	Category string
 	Time     time.Time // event time, UTC
@@ -28,13 +29,24 @@ type Record struct {
 	Targets     []Target
 	SignIn      *SignIn // nil but for sign-ins
 
-	root *fastjson.Value
+	// NotUTF8 says that Raw holds bytes that are none: they are kept as they came.
+	NotUTF8 bool
+
+	root, properties tape.Value
+	digest           string
+}
+
+// Digest is the SHA-256 of Raw.
+func (r *Record) Digest() string {
+	if r.digest == "" {
+		sum := sha256.Sum256(r.Raw)
+		r.digest = hex.EncodeToString(sum[:])
+	}
+	return r.digest
 }
 
 // Decoded says whether the record's category has a decoder; of others only the envelope was read.
-func (r *Record) Decoded() bool {
-	return r.Category == AuditLogs || r.Category == SignInLogs || r.Category == NonInteractiveUserSignInLogs
-}
+func (r *Record) Decoded() bool { return KindOf(r.Category) != KindUnknown }
 
 // The types of principals.
 const (

@@ -141,9 +141,9 @@ func TestBadFiles(t *testing.T) {
 	require.ErrorContains(t, err, missing)
 
 	var out, errs bytes.Buffer
-	file := write(t, "mixed.ndjson", created+"\n\x00noise\n{\"truncated\":\n"+`{"time":"2026-03-02T08:10:05Z","category":"ProvisioningLogs","tenantId":"t"}`+"\n"+strings.Replace(created, "c1", "c2", 1)+"\n")
+	file := write(t, "mixed.ndjson", created+"\n\x00noise\n{\"truncated\":\n"+`{"time":"2026-03-02T08:10:05Z","category":"FutureLogs","tenantId":"t"}`+"\n"+strings.Replace(created, "c1", "c2", 1)+"\n")
 	require.NoError(t, Run(t.Context(), Options{Files: []string{file}, Out: &out, Errs: &errs}))
-	require.Equal(t, file+`: 2 records read, 1 taken without a decoder (ProvisioningLogs 1), 2 not read:
+	require.Equal(t, file+`: 2 records read, 1 taken without a decoder (FutureLogs 1), 2 not read:
   line 1: a record is a JSON object
   line 2: parsing JSON: unexpected end of JSON input
 `, errs.String())

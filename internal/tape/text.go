@@ -1,0 +1,146 @@
+package tape
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf16"
+	"unicode/utf8"
+	"unsafe"
+)
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// special finds the first byte at or behind i that is a quote, a backslash or a control character: eight at a time.
+func special(s []byte, i int) int {
+	for ; i+8 <= len(s); i += 8 {
+		x := binary.LittleEndian.Uint64(s[i:])
+		quote, slash := x^(ones*'"'), x^(ones*'\\')
+		hit := ((quote - ones) &^ quote) | ((slash - ones) &^ slash) | ((x - ones*0x20) &^ x)
+		if hit &= highs; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for ; i < len(s); i++ {
+		if c := s[i]; c == '"' || c == '\\' || c < 0x20 {
+			return i
+		}
+	}
+	return i
+}
+
+// string reads a string, or a member's name.
+func (d *Doc) string() error {
+	start := d.at + 1
+	escaped := false
+	for i := start; ; {
+		i = special(d.src, i)
+		if i >= len(d.src) {
+			d.at = i
+			return d.fail("expected the end of a string, the document ends")
+		}
+		switch d.src[i] {
+		case '"':
+			d.add(String, start, i, escaped)
+			d.at = i + 1
+			return nil
+		case '\\':
+			n := escape(d.src[i:])
+			if n == 0 {
+				d.at = i
+				return d.fail("no escape that JSON knows")
+			}
+			escaped = true
+			i += n
+		default:
+			d.at = i
+			return d.fail("a control character in a string")
+		}
+	}
+}
+
+// escape is the length of the escape sequence that s begins with, 0 where it is none.
+func escape(s []byte) int {
+	if len(s) < 2 {
+		return 0
+	}
+	switch s[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if len(s) >= 6 && hex(s[2:6]) >= 0 {
+			return 6
+		}
+	}
+	return 0
+}
+
+func hex(s []byte) rune {
+	var r rune
+	for _, c := range s {
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c && c <= 'f':
+			c -= 'a' - 10
+		case 'A' <= c && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return -1
+		}
+		r = r<<4 | rune(c)
+	}
+	return r
+}
+
+// unescape appends a string's text to the arena and returns it. A lone surrogate becomes U+FFFD, as encoding/json
+// has it.
+func (d *Doc) unescape(s []byte) string {
+	from := len(d.arena)
+	for len(s) > 0 {
+		i := special(s, 0)
+		d.arena = append(d.arena, s[:i]...)
+		if s = s[i:]; len(s) == 0 {
+			break
+		}
+		n := escape(s)
+		switch c := s[1]; c {
+		case 'b':
+			d.arena = append(d.arena, '\b')
+		case 'f':
+			d.arena = append(d.arena, '\f')
+		case 'n':
+			d.arena = append(d.arena, '\n')
+		case 'r':
+			d.arena = append(d.arena, '\r')
+		case 't':
+			d.arena = append(d.arena, '\t')
+		case 'u':
+			r := hex(s[2:6])
+			if utf16.IsSurrogate(r) {
+				low := rune(-1)
+				if escape(s[6:]) == 6 {
+					low = hex(s[8:12])
+				}
+				if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+					n = 12
+				}
+			}
+			d.arena = utf8.AppendRune(d.arena, r)
+		default:
+			d.arena = append(d.arena, c)
+		}
+		s = s[n:]
+	}
+	return alias(d.arena[from:])
+}
+
+// alias is b as a string, without copying: b does not change while the document is in use.
+func alias(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	return unsafe.String(&b[0], len(b))
+}
