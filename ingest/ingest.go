@@ -15,6 +15,7 @@ import (
 	"cordon/internal/bus"
 	"cordon/internal/clock"
 	"cordon/internal/record"
+	"cordon/internal/tape"
 	"github.com/nats-io/nats.go"
 )
 
@@ -46,6 +47,9 @@ type Partition struct {
 	partition string
 	last      uint64 // sequence of the checkpoint in LOGS
 	at        record.Checkpoint
+
+	splitter azuremonitor.Splitter
+	decoder  record.Decoder
 }
 
 // Open reads the partition's checkpoint. started is false where nothing was ever stored.
@@ -71,40 +75,58 @@ func (p *Partition) At() record.Checkpoint { return p.at }
 // Store stores the messages' records and the checkpoint behind them. After an error nothing, or a part that ends
 // with a checkpoint, has been stored: open the partition again and read on from there.
 func (p *Partition) Store(ctx context.Context, messages []Message) error {
-	b := p.batch()
+	v := storing{Partition: p, ctx: ctx, batch: p.batch()}
 	whole := false
 	for _, m := range messages {
 		if m.Sequence < p.at.Sequence || m.Sequence == p.at.Sequence && p.at.Done {
 			continue // read again after a restart
 		}
-		rest, err := azuremonitor.Split(m.Body, func(index int, raw []byte) error {
-			if m.Sequence == p.at.Sequence && index < p.at.Next {
-				return nil
-			}
-			if b.full(len(raw)) {
-				b.to.Sequence, b.to.Next, b.to.Done = m.Sequence, index, false
-				if err := p.flush(ctx, b); err != nil {
-					return err
-				}
-				b = p.batch()
-			}
-			return p.take(ctx, b, m, index, raw)
-		})
-		if err != nil {
+		v.message = m
+		if err := p.splitter.Split(m.Body, &v); err != nil {
 			return err
 		}
-		if rest != nil {
-			if err := p.dead(ctx, b, m, rest.Index, rest.Bytes, rest.Reason); err != nil {
-				return err
-			}
-		}
-		b.to.Sequence, b.to.Next, b.to.Done, b.to.Seen = m.Sequence, 0, true, m.Enqueued
+		to := &v.batch.to
+		to.Sequence, to.Next, to.Done, to.Seen = m.Sequence, 0, true, m.Enqueued
 		whole = true
 	}
 	if !whole {
 		return nil
 	}
-	return p.flush(ctx, b)
+	return p.flush(ctx, v.batch)
+}
+
+// storing takes the parts of one message after the other into batches.
+type storing struct {
+	*Partition
+	ctx     context.Context
+	batch   *batch
+	message Message
+}
+
+func (s *storing) stored(index int) bool { return s.message.Sequence == s.at.Sequence && index < s.at.Next }
+
+// Record takes one record into the batch, or gives it to DEADLETTER.
+func (s *storing) Record(index int, raw []byte, root tape.Value) error {
+	if s.stored(index) {
+		return nil
+	}
+	if s.batch.full(len(raw)) {
+		s.batch.to.Sequence, s.batch.to.Next, s.batch.to.Done = s.message.Sequence, index, false
+		if err := s.flush(s.ctx, s.batch); err != nil {
+			return err
+		}
+		s.batch = s.Partition.batch()
+	}
+	r, err := s.decoder.DecodeValue(root, raw, s.defaults(s.message))
+	return s.take(s.ctx, s.batch, s.message, index, raw, r, err)
+}
+
+// Broken gives what is no record to DEADLETTER.
+func (s *storing) Broken(index int, raw []byte, reason error) error {
+	if s.stored(index) {
+		return nil
+	}
+	return s.dead(s.ctx, s.batch, s.message, index, raw, reason)
 }
 
 // batch is what is going to be stored together, and the checkpoint that goes last.
@@ -125,9 +147,16 @@ func (b *batch) full(next int) bool {
 	return len(b.messages) >= maxRecords || len(b.messages) > 0 && b.bytes+next > maxBytes
 }
 
-// take decodes one record into the batch, or gives it to DEADLETTER.
-func (p *Partition) take(ctx context.Context, b *batch, m Message, index int, raw []byte) error {
-	r, err := record.Decode(raw, record.Defaults{Tenant: p.only(), Enqueued: m.Enqueued})
+func (p *Partition) defaults(m Message) record.Defaults {
+	d := record.Defaults{Enqueued: m.Enqueued}
+	if len(p.source.Tenants) == 1 { // the tenant of records that name none
+		d.Tenant = p.source.Tenants[0]
+	}
+	return d
+}
+
+// take puts a record that was decoded into the batch, or its bytes into DEADLETTER.
+func (p *Partition) take(ctx context.Context, b *batch, m Message, index int, raw []byte, r *record.Record, err error) error {
 	if err == nil && !p.allowed(r.Tenant) {
 		err = fmt.Errorf("tenant %q is not on this source's list", r.Tenant)
 	}
@@ -148,14 +177,6 @@ func (p *Partition) add(b *batch, r *record.Record, at record.Position, enqueued
 	}
 	b.event = r.Time
 	b.to.Carry(r.Tenant, r.Category, enqueued, r.Time)
-}
-
-// only is the tenant of records that name none, where the source carries a single one.
-func (p *Partition) only() string {
-	if len(p.source.Tenants) == 1 {
-		return p.source.Tenants[0]
-	}
-	return ""
 }
 
 func (p *Partition) allowed(tenant string) bool {

@@ -215,15 +215,19 @@ func TestWhatCannotBeStoredIsADeadLetter(t *testing.T) {
 	}{
 		"truncated envelope": {
 			[]byte(`{"records":[` + good + `,{"time":"2026`), []string{"good"},
-			[]letter{{reason: "reading record 1: the message ends in the middle of it", body: `,{"time":"2026`}},
+			[]letter{{reason: "reading record 1: at byte 13: expected the end of a string, the document ends", body: `{"time":"2026`}},
 		},
 		"a record of 2 MiB amid others": {
 			envelope(good, large, good), []string{"good", "good"},
 			[]letter{{reason: fmt.Sprintf("record has %d bytes, at most %d are stored", len(large), record.MaxBytes), body: large}},
 		},
+		"a record with a quote too few amid others": {
+			envelope(good, `{"time":"2026-03-02T08:10:05Z","category":"SignInLogs","properties":{"id":"bad}}`, good, good), []string{"good", "good", "good"},
+			[]letter{{reason: "reading record 1: at byte 83: expected , or }", body: `{"time":"2026-03-02T08:10:05Z","category":"SignInLogs","properties":{"id":"bad}}`}},
+		},
 		"binary noise": {
 			[]byte(noise), nil,
-			[]letter{{reason: `reading the message: invalid character '\x00' looking for beginning of value`, body: noise}},
+			[]letter{{reason: "expected an object with records", body: noise}},
 		},
 		"a record of a tenant that is not on the list": {
 			envelope(foreign, good), []string{"good"},
@@ -237,7 +241,7 @@ func TestWhatCannotBeStoredIsADeadLetter(t *testing.T) {
 			envelope(`7`, `null`, good), []string{"good"},
 			[]letter{{reason: "a record is a JSON object, this is a number", body: `7`}, {reason: "a record is a JSON object, this is null", body: `null`}},
 		},
-		"nothing": {nil, nil, []letter{{reason: "reading the message: the message ends in the middle of it"}}},
+		"nothing": {nil, nil, []letter{{reason: "the message is empty"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := openBus(t, t.TempDir(), 0)

@@ -57,7 +57,8 @@ func (p *Partition) StorePage(ctx context.Context, page Page) error {
 			m.Sequence = b.to.Sequence
 		}
 		before := len(b.messages)
-		if err := p.take(ctx, b, m, index, raw); err != nil {
+		r, err := p.decoder.Decode(raw, p.defaults(m))
+		if err := p.take(ctx, b, m, index, raw, r, err); err != nil {
 			return err
 		}
 		index++

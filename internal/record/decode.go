@@ -42,11 +42,23 @@ func Decode(raw []byte, d Defaults) (*Record, error) { return new(Decoder).Decod
 // Decode reads a record; it and all its texts hold until the next call.
 func (dec *Decoder) Decode(raw []byte, d Defaults) (*Record, error) {
 	if len(raw) > MaxBytes {
-		return nil, fmt.Errorf("record has %d bytes, at most %d are stored", len(raw), MaxBytes)
+		return nil, errTooLarge(raw)
 	}
 	root, err := dec.doc.Parse(raw)
 	if err != nil {
 		return nil, fmt.Errorf("parsing JSON %w", err)
+	}
+	return dec.DecodeValue(root, raw, d)
+}
+
+func errTooLarge(raw []byte) error {
+	return fmt.Errorf("record has %d bytes, at most %d are stored", len(raw), MaxBytes)
+}
+
+// DecodeValue reads a record whose bytes, raw, have been parsed already.
+func (dec *Decoder) DecodeValue(root tape.Value, raw []byte, d Defaults) (*Record, error) {
+	if len(raw) > MaxBytes {
+		return nil, errTooLarge(raw)
 	}
 	if root.Kind() != tape.Object {
 		return nil, fmt.Errorf("a record is a JSON object, this is %s", root.Kind())

@@ -46,18 +46,26 @@ const (
 	HeaderPosition  = "Cordon-Position"
 	HeaderEnqueued  = "Cordon-Enqueued"
 	HeaderTenant    = "Cordon-Tenant"
+	HeaderMarks     = "Cordon-Marks" // what is odd about the record; most have none
 )
 
 // Headers are what LOGS keeps beside the bytes.
 func (r *Record) Headers(p Position, enqueued time.Time) map[string][]string {
-	return map[string][]string{
+	h := map[string][]string{
 		HeaderRecord:    {url.QueryEscape(r.ID)},
-		HeaderPrincipal: {url.QueryEscape(shorten(r.Actor.Key()))},
+		HeaderPrincipal: {url.QueryEscape(strings.Clone(shorten(r.Actor.Key())))}, // a Decoder writes its texts over
 		HeaderTime:      {r.Time.Format(time.RFC3339Nano)},
 		HeaderPosition:  {p.String()},
 		HeaderEnqueued:  {enqueued.UTC().Format(time.RFC3339Nano)},
-		HeaderTenant:    {url.QueryEscape(r.Tenant)},
+		HeaderTenant:    {url.QueryEscape(strings.Clone(r.Tenant))},
 	}
+	if r.Clamped {
+		h[HeaderMarks] = append(h[HeaderMarks], "clamped")
+	}
+	if r.NotUTF8 {
+		h[HeaderMarks] = append(h[HeaderMarks], "not-utf8")
+	}
+	return h
 }
 
 func shorten(s string) string {

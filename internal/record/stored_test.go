@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"cordon/internal/tape"
 	"fmt"
 	"net/textproto"
@@ -137,4 +138,14 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("read from LOGS: %v, %v", err, got)
 		}
 	})
+}
+
+func TestWhatIsOddAboutARecordIsMarked(t *testing.T) {
+	f := signInRecord()
+	raw := bytes.Replace(encode(t, f), []byte(`"userAgent":"`), []byte("\"userAgent\":\"\xff\xfe"), 1)
+	r, err := Decode(raw, Defaults{Enqueued: enqueued.Add(-48 * time.Hour)})
+	require.NoError(t, err)
+	require.Equal(t, []string{"clamped", "not-utf8"}, r.Headers(Position{}, enqueued)[HeaderMarks])
+	require.Equal(t, raw, r.Raw, "kept as it came")
+	require.Empty(t, decode(t, f, Defaults{Enqueued: enqueued}).Headers(Position{}, enqueued)[HeaderMarks])
 }

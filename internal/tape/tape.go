@@ -66,8 +66,22 @@ var errTooLarge = errors.New("document is larger than 4 GiB")
 
 // Parse reads src, which must not change while the values are used, and returns its one value.
 func (d *Doc) Parse(src []byte) (Value, error) {
+	v, end, err := d.ParsePrefix(src)
+	if err != nil {
+		return Value{}, err
+	}
+	if d.at = end; d.at < len(d.src) {
+		if d.space(); d.at < len(d.src) {
+			return Value{}, d.fail("expected the end of the document")
+		}
+	}
+	return v, nil
+}
+
+// ParsePrefix reads the value that src begins with, and tells where it ends.
+func (d *Doc) ParsePrefix(src []byte) (v Value, end int, err error) {
 	if uint64(len(src)) > 1<<32-1 {
-		return Value{}, errTooLarge
+		return Value{}, 0, errTooLarge
 	}
 	if cap(d.nodes) > keep {
 		d.nodes = nil
@@ -78,13 +92,9 @@ func (d *Doc) Parse(src []byte) (Value, error) {
 	d.src, d.nodes, d.arena, d.depth, d.at = src, d.nodes[:0], d.arena[:0], 0, 0
 	d.space()
 	if err := d.value(); err != nil {
-		return Value{}, err
+		return Value{}, 0, err
 	}
-	d.space()
-	if d.at < len(d.src) {
-		return Value{}, d.fail("expected the end of the document")
-	}
-	return Value{d, 0}, nil
+	return Value{d, 0}, d.at, nil
 }
 
 func (d *Doc) fail(reason string) error { return &Error{d.at, reason} }
