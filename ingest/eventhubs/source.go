@@ -1,26 +1,26 @@
-// Package eventhubs reads an Azure event hub into LOGS: one reader a partition, each resuming where its stored
-// checkpoint says. It is a source of ingest; the other end of the real SDK may be Azure or the simulator.
+// Package eventhubs reads Azure event hubs into LOGS: one reader a partition, each resuming where its stored
+// checkpoint says. Several instances of Cordon share a hub's partitions (package crew). It is a source of ingest; the
+// other end of the real SDK may be Azure or the simulator.
+//
+// The SDK's own Processor is not used: after one failed reading of a checkpoint it owns a partition and never reads
+// it again, one failed listing of owners ends it, and its checkpoints carry no fence (azeventhubs v2.0.2).
 package eventhubs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"cordon/ingest"
 	"cordon/internal/bus"
 	"cordon/internal/clock"
+	"cordon/internal/crew"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
 	"go.uber.org/zap"
 )
 
 const (
-	drain       = 4 * time.Millisecond // how long a reader waits for more once one message has come
-	most        = 300                  // messages handed on at once
-	idleAfter   = 5 * time.Second      // a caught-up reader says so this often
 	retryFirst  = 200 * time.Millisecond
 	retryMost   = 15 * time.Second
 	propertiesT = 15 * time.Second
@@ -33,29 +33,38 @@ type Config struct {
 	ConsumerGroup    string // $Default where empty
 	ConnectionString string // the emulator's or the simulator's; Azure is reached by Credential
 	Credential       azcore.TokenCredential
+	WebSockets       bool     // AMQP over WebSockets on port 443, through the proxy that the environment names
 	Tenants          []string // whose records may come from here
+	// Memory bounds what the readers of this hub hold at once, in bytes; 32 MiB where 0.
+	Memory int
 }
+
+const defaultMemory = 32 << 20
 
 // Name is what the source is called in checkpoints.
 func (c Config) Name() string { return c.Namespace + "/" + c.Hub }
 
-// Source reads every partition of one hub.
+// Source reads this instance's share of the partitions of one hub.
 type Source struct {
 	cfg   Config
 	bus   *bus.Bus
+	crew  *crew.Crew
 	clock clock.Clock
 	log   *zap.Logger
 	idle  time.Duration // how long nothing must come before a reader asks whether it has caught up
 }
 
 // New returns a source; Run reads it.
-func New(cfg Config, b *bus.Bus, c clock.Clock, log *zap.Logger) *Source {
-	return &Source{cfg: cfg, bus: b, clock: c, idle: idleAfter, log: log.With(zap.String("source", cfg.Name()))}
+func New(cfg Config, b *bus.Bus, with *crew.Crew, c clock.Clock, log *zap.Logger) *Source {
+	if cfg.Memory == 0 {
+		cfg.Memory = defaultMemory
+	}
+	return &Source{cfg: cfg, bus: b, crew: with, clock: c, idle: idleAfter, log: log.With(zap.String("source", cfg.Name()))}
 }
 
 // Run reads until ctx ends. What fails is tried again for as long as it takes: the hub keeps the records.
 func (s *Source) Run(ctx context.Context) error {
-	return s.persist(ctx, "reading hub", func(ctx context.Context, _ func()) error {
+	s.persist(ctx, "reading hub", func(ctx context.Context, _ func()) error {
 		client, err := s.connect()
 		if err != nil {
 			return err
@@ -65,17 +74,44 @@ func (s *Source) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("asking for the hub's partitions: %w", err)
 		}
+		items := make([]string, len(ids))
+		for i, id := range ids {
+			items[i] = s.cfg.Name() + "/" + id
+		}
 		var readers sync.WaitGroup
-		for _, id := range ids {
+		for i, id := range ids {
 			readers.Go(func() {
-				_ = s.persist(ctx, "reading partition "+id, func(ctx context.Context, works func()) error {
-					return s.read(ctx, client, id, works)
+				s.crew.Keep(ctx, items, i, func(ctx context.Context) {
+					s.persist(ctx, "reading partition "+id, func(ctx context.Context, works func()) error {
+						return s.read(ctx, client, id, s.cfg.Memory/len(ids), works)
+					})
 				})
 			})
 		}
 		readers.Wait()
 		return nil
 	})
+	return nil
+}
+
+// persist calls work until ctx ends, with growing waits between failures; works resets them.
+func (s *Source) persist(ctx context.Context, what string, work func(ctx context.Context, works func()) error) {
+	wait := retryFirst
+	for {
+		err := work(ctx, func() { wait = retryFirst })
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			s.log.Warn(what+"; trying again", zap.Duration("in", wait), zap.Error(err))
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		wait = min(2*wait, retryMost)
+	}
 }
 
 // partitions asks the hub by a client of its own. A producer's: in azeventhubs v2.0.2 a consumer's Close leaves the
@@ -83,10 +119,14 @@ func (s *Source) Run(ctx context.Context) error {
 func (s *Source) partitions(ctx context.Context) ([]string, error) {
 	var client *azeventhubs.ProducerClient
 	var err error
+	options := &azeventhubs.ProducerClientOptions{}
+	if s.cfg.WebSockets {
+		options.NewWebSocketConn = dialWebSocket
+	}
 	if s.cfg.ConnectionString != "" {
-		client, err = azeventhubs.NewProducerClientFromConnectionString(s.cfg.ConnectionString, "", nil)
+		client, err = azeventhubs.NewProducerClientFromConnectionString(s.cfg.ConnectionString, "", options)
 	} else {
-		client, err = azeventhubs.NewProducerClient(s.cfg.Namespace, s.cfg.Hub, s.cfg.Credential, nil)
+		client, err = azeventhubs.NewProducerClient(s.cfg.Namespace, s.cfg.Hub, s.cfg.Credential, options)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
@@ -101,26 +141,6 @@ func (s *Source) partitions(ctx context.Context) ([]string, error) {
 	return hub.PartitionIDs, nil
 }
 
-// persist calls work until ctx ends, with growing waits between failures; works resets them.
-func (s *Source) persist(ctx context.Context, what string, work func(ctx context.Context, works func()) error) error {
-	wait := retryFirst
-	for {
-		err := work(ctx, func() { wait = retryFirst })
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			s.log.Warn(what+"; trying again", zap.Duration("in", wait), zap.Error(err))
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return nil
-		}
-		wait = min(2*wait, retryMost)
-	}
-}
-
 func (s *Source) connect() (*azeventhubs.ConsumerClient, error) {
 	group := s.cfg.ConsumerGroup
 	if group == "" {
@@ -128,6 +148,9 @@ func (s *Source) connect() (*azeventhubs.ConsumerClient, error) {
 	}
 	// The SDK's own waits, 4 s and growing, would keep a partition from flowing again for as long as half a minute.
 	options := &azeventhubs.ConsumerClientOptions{RetryOptions: azeventhubs.RetryOptions{MaxRetries: 3, RetryDelay: retryFirst, MaxRetryDelay: 2 * time.Second}}
+	if s.cfg.WebSockets {
+		options.NewWebSocketConn = dialWebSocket
+	}
 	var client *azeventhubs.ConsumerClient
 	var err error
 	if s.cfg.ConnectionString != "" {
@@ -148,107 +171,4 @@ func (s *Source) close(end func(context.Context) error) {
 	if err := end(ctx); err != nil {
 		s.log.Debug("closing", zap.Error(err))
 	}
-}
-
-// read opens the partition where its checkpoint stands and stores what comes.
-func (s *Source) read(ctx context.Context, client *azeventhubs.ConsumerClient, id string, works func()) error {
-	partition, started, err := ingest.Open(ctx, s.bus, ingest.Source{Name: s.cfg.Name(), Tenants: s.cfg.Tenants, Clock: s.clock}, id)
-	if err != nil {
-		return err
-	}
-	level := int64(1) // two readers of one partition: the younger one wins, the older one is told
-	options := &azeventhubs.PartitionClientOptions{OwnerLevel: &level}
-	if at := partition.At(); started && at.Sequence >= 0 {
-		options.StartPosition = azeventhubs.StartPosition{SequenceNumber: &at.Sequence, Inclusive: !at.Done}
-	} else {
-		earliest := true // without it a new reader would begin at the newest
-		options.StartPosition = azeventhubs.StartPosition{Earliest: &earliest}
-	}
-	reader, err := client.NewPartitionClient(id, options)
-	if err != nil {
-		return fmt.Errorf("opening partition: %w", err)
-	}
-	defer s.close(reader.Close)
-	for ctx.Err() == nil {
-		events, err := s.receive(ctx, reader, 1, s.idle)
-		if err != nil {
-			return err
-		}
-		if len(events) == 0 {
-			// Nothing comes from a hub that cannot be reached either, and the SDK does not say so.
-			now := s.clock.Now()
-			last, err := s.last(ctx, client, id)
-			if err != nil {
-				return err
-			}
-			works()
-			if last > partition.At().Sequence {
-				continue
-			}
-			if err := partition.Idle(ctx, now); err != nil {
-				return err
-			}
-			continue
-		}
-		works()
-		more, err := s.receive(ctx, reader, most, drain)
-		if err != nil {
-			return err
-		}
-		if err := partition.Store(ctx, messages(append(events, more...))); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// last asks the hub for the newest sequence number of a partition, -1 where there is none. The SDK's call knows no
-// end of its own once it has been sent, so it is left behind where the hub stays silent.
-func (s *Source) last(ctx context.Context, client *azeventhubs.ConsumerClient, id string) (int64, error) {
-	type answer struct {
-		azeventhubs.PartitionProperties
-		err error
-	}
-	ctx, cancel := context.WithTimeout(ctx, propertiesT)
-	defer cancel()
-	got := make(chan answer, 1)
-	go func() {
-		p, err := client.GetPartitionProperties(ctx, id, nil)
-		got <- answer{p, err}
-	}()
-	select {
-	case a := <-got:
-		switch {
-		case a.err != nil:
-			return 0, fmt.Errorf("asking for the partition's end: %w", a.err)
-		case a.IsEmpty:
-			return -1, nil
-		}
-		return a.LastEnqueuedSequenceNumber, nil
-	case <-ctx.Done():
-		return 0, fmt.Errorf("asking for the partition's end: %w", ctx.Err())
-	}
-}
-
-// receive waits for count events at most for wait. The SDK would wait for all of them or for the deadline.
-func (s *Source) receive(ctx context.Context, reader *azeventhubs.PartitionClient, count int, wait time.Duration) ([]*azeventhubs.ReceivedEventData, error) {
-	receiving, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	events, err := reader.ReceiveEvents(receiving, count, nil)
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return nil, fmt.Errorf("receiving: %w", err)
-	}
-	return events, nil
-}
-
-func messages(events []*azeventhubs.ReceivedEventData) []ingest.Message {
-	out := make([]ingest.Message, 0, len(events))
-	for _, e := range events {
-		m := ingest.Message{Sequence: e.SequenceNumber, Body: e.Body}
-		if e.EnqueuedTime != nil {
-			m.Enqueued = e.EnqueuedTime.UTC()
-		}
-		out = append(out, m)
-	}
-	return out
 }

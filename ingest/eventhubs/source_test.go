@@ -13,6 +13,7 @@ import (
 
 	"cordon/internal/bus"
 	"cordon/internal/clock"
+	"cordon/internal/crew"
 	"cordon/internal/record"
 	simulated "cordon/internal/simulator/eventhubs"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
@@ -55,7 +56,7 @@ func listen(t *testing.T, addr string) *simulated.Namespace {
 // start runs a source until the returned function has stopped it.
 func start(t *testing.T, b *bus.Bus, connection string) (stop func()) {
 	t.Helper()
-	s := New(Config{Namespace: "simulated", Hub: hubName, ConnectionString: connection}, b, clock.Wall{}, zap.NewNop())
+	s := New(Config{Namespace: "simulated", Hub: hubName, ConnectionString: connection}, b, crew.Alone(), clock.Wall{}, zap.NewNop())
 	s.idle = 200 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

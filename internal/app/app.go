@@ -271,7 +271,7 @@ func (a *App) sources() ([]*eventhubs.Source, error) {
 			if err != nil {
 				return nil, fmt.Errorf("tenant %s, sources[%d]: %w", t.Name, i, err)
 			}
-			out = append(out, eventhubs.New(cfg, a.bus, a.clock, a.log))
+			out = append(out, eventhubs.New(cfg, a.bus, a.crew, a.clock, a.log))
 		}
 	}
 	return out, nil
