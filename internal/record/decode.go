@@ -42,7 +42,7 @@ func Decode(raw []byte, d Defaults) (*Record, error) {
 	sum := sha256.Sum256(raw)
 	r := &Record{Raw: raw, root: root, Digest: hex.EncodeToString(sum[:])}
 	if r.Category = r.category(); r.Category == "" {
-		return nil, errors.New("no category, and not the shape of a sign-in or an audit record" + r.hint())
+		return nil, errors.New("no category, and not the shape of a sign-in or an audit record")
 	}
 	r.Tenant = r.tenant(d)
 	if r.Tenant == "" && r.Decoded() { // Azure Activity may name a subscription alone
@@ -59,6 +59,8 @@ func Decode(raw []byte, d Defaults) (*Record, error) {
 		r.audit()
 	case SignInLogs, NonInteractiveUserSignInLogs:
 		r.signIn()
+	case UnifiedEntra, UnifiedExchange, UnifiedSharePoint, UnifiedGeneral, UnifiedDLP:
+		r.unifiedAudit()
 	}
 	r.ID = strings.ToLower(r.Tenant) + "/" + r.Category + "/" + r.key()
 	return r, nil
@@ -72,14 +74,6 @@ func firstLine(err error) string {
 	return s
 }
 
-// hint names the forms that people most often feed by mistake.
-func (r *Record) hint() string {
-	if text(find(r.root, "Workload")) != "" || text(find(r.root, "OfficeWorkload")) != "" {
-		return " (a Microsoft 365 unified audit record: it has no decoder yet)"
-	}
-	return ""
-}
-
 // otherCategories are Azure Monitor's categories that are stored without a decoder (domain notes, logs 4.1).
 var otherCategories = []string{
 	"ServicePrincipalSignInLogs", "ManagedIdentitySignInLogs", "MicrosoftServicePrincipalSignInLogs", "ProvisioningLogs",
@@ -91,6 +85,9 @@ var otherCategories = []string{
 // category finds the Azure Monitor category, whatever its case, or tells it from the record's shape: bare records
 // of exports and of Graph carry none, Log Analytics rows carry the audit category in its place.
 func (r *Record) category() string {
+	if unified := r.unifiedCategory(); unified != "" {
+		return unified
+	}
 	audit := r.value("activityDateTime") != nil && r.value("targetResources", "initiatedBy") != nil ||
 		r.value("loggedByService") != nil && r.value("initiatedBy", "activityDisplayName") != nil
 	for _, name := range []string{text(find(r.root, "category")), text(find(r.root, "Type"))} {
@@ -132,6 +129,9 @@ func (r *Record) category() string {
 }
 
 func (r *Record) tenant(d Defaults) string {
+	if t := r.organization(); t != "" {
+		return t
+	}
 	// In a Log Analytics row TenantId is the workspace: AADTenantId and the resource come first.
 	if t := text(find(r.root, "AADTenantId")); t != "" {
 		return t
@@ -150,7 +150,7 @@ func (r *Record) tenant(d Defaults) string {
 
 func (r *Record) setTime(d Defaults) error {
 	var seen string
-	for _, v := range []*fastjson.Value{r.value("createdDateTime"), r.value("activityDateTime"), find(r.root, "time"), find(r.root, "TimeGenerated")} {
+	for _, v := range []*fastjson.Value{r.value(r.timeNames()...), r.value("createdDateTime"), r.value("activityDateTime"), find(r.root, "time"), find(r.root, "TimeGenerated")} {
 		s := text(v)
 		if s == "" {
 			continue
@@ -214,8 +214,8 @@ func ParseTime(s string) (time.Time, bool) {
 // key is the record's own id (domain notes, logs 4.1), else the digest of its bytes.
 func (r *Record) key() string {
 	switch r.Category {
-	case AuditLogs, SignInLogs, NonInteractiveUserSignInLogs:
-		id := text(r.value("id"))
+	case AuditLogs, SignInLogs, NonInteractiveUserSignInLogs, UnifiedEntra, UnifiedExchange, UnifiedSharePoint, UnifiedGeneral, UnifiedDLP:
+		id := text(r.value("id", "OfficeId"))
 		if len(id) > 256 {
 			sum := sha256.Sum256([]byte(id))
 			id = hex.EncodeToString(sum[:])

@@ -33,7 +33,7 @@ type Record struct {
 
 // Decoded says whether the record's category has a decoder; of others only the envelope was read.
 func (r *Record) Decoded() bool {
-	return r.Category == AuditLogs || r.Category == SignInLogs || r.Category == NonInteractiveUserSignInLogs
+	return r.Category == AuditLogs || r.Category == SignInLogs || r.Category == NonInteractiveUserSignInLogs || r.unified()
 }
 
 // The types of principals.
