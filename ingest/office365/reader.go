@@ -85,10 +85,10 @@ func (r *reader) pause(ctx context.Context, wait time.Duration, began time.Time)
 // round lists everything from the cursor until now and stores what is new. Windows follow each other without
 // overlap; the next round begins a little before the end of this one.
 func (r *reader) round(ctx context.Context) error {
-	if err := r.resume(ctx); err != nil {
+	now := r.now()
+	if err := r.resume(ctx, now); err != nil {
 		return err
 	}
-	now := r.now()
 	var held time.Time // when the oldest blob was created that could not be had
 	failed, last := 0, error(nil)
 	for from := r.begin(now); from.Before(now); {
@@ -127,7 +127,7 @@ func (r *reader) round(ctx context.Context) error {
 }
 
 // resume opens the partition where it is not open, and reads its cursor.
-func (r *reader) resume(ctx context.Context) error {
+func (r *reader) resume(ctx context.Context, now time.Time) error {
 	if r.partition != nil {
 		return nil
 	}
@@ -136,7 +136,7 @@ func (r *reader) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	start := r.now().Add(-min(r.source.cfg.Backfill, reach))
+	start := now.Add(-min(r.source.cfg.Backfill, reach))
 	at := cursor{Read: start, From: start, taken: map[uint64]time.Time{}}
 	if err := p.Cursor(&at); err != nil {
 		return err
