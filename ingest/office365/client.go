@@ -29,7 +29,8 @@ const (
 	throttledFor = 30 * time.Second // where a 429 does not say for how long
 )
 
-// The service's own codes that say more than their HTTP status.
+// The service's own codes that say more than their HTTP status. AF20024 is in no table of the reference; the service
+// answers with it where a start would change nothing (unconfirmed).
 const (
 	codePermission   = "AF10001"
 	codeBadWebhook   = "AF20021"
