@@ -2,6 +2,7 @@ package azuremonitor
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -13,16 +14,24 @@ type Envelope struct {
 	Operation string
 }
 
-// Wrap puts an object that a service's API returned into the form of the stream: its bytes, as they came, become
-// the record's properties. The same object gives the same bytes.
+// Wrap puts an object that a service's API returned into the form of the stream: its bytes, exactly as they came,
+// become the record's properties. The same object gives the same bytes.
 func Wrap(e Envelope, properties []byte) ([]byte, error) {
-	return json.Marshal(struct {
-		Time       string          `json:"time,omitempty"`
-		Category   string          `json:"category"`
-		Tenant     string          `json:"tenantId,omitempty"`
-		Operation  string          `json:"operationName,omitempty"`
-		Properties json.RawMessage `json:"properties"`
-	}{stamp(e.Time), e.Category, e.Tenant, e.Operation, properties})
+	head, err := json.Marshal(struct {
+		Time      string `json:"time,omitempty"`
+		Category  string `json:"category"`
+		Tenant    string `json:"tenantId,omitempty"`
+		Operation string `json:"operationName,omitempty"`
+	}{stamp(e.Time), e.Category, e.Tenant, e.Operation})
+	if err != nil {
+		return nil, fmt.Errorf("wrapping a record: %w", err)
+	}
+	const name = `,"properties":`
+	out := make([]byte, 0, len(head)+len(name)+len(properties))
+	out = append(out, head[:len(head)-1]...)
+	out = append(out, name...)
+	out = append(out, properties...)
+	return append(out, '}'), nil
 }
 
 func stamp(t time.Time) string {

@@ -107,6 +107,8 @@ func (dec *Decoder) read(kind Kind) {
 		r.defender()
 	case KindPartner:
 		r.partner()
+	case KindUnifiedAudit:
+		dec.readUnified()
 	default:
 		r.Operation = NormalOperation(text(find(r.root, "operationName")))
 	}
@@ -116,6 +118,9 @@ func (dec *Decoder) read(kind Kind) {
 // of Graph carry none, Log Analytics rows carry the audit category in its place.
 func (r *Record) category() string {
 	own := text(find(r.root, "category"))
+	if unified := r.unifiedCategory(own); unified != "" {
+		return unified
+	}
 	for _, name := range [...]string{own, text(find(r.root, "Type"))} {
 		if len(name) > 3 && strings.EqualFold(name[:3], "aad") {
 			name = name[3:] // Log Analytics has AADNonInteractiveUserSignInLogs
@@ -156,6 +161,9 @@ func (r *Record) auditShape() bool {
 }
 
 func (r *Record) tenant(d Defaults) string {
+	if t := r.organization(); t != "" {
+		return t
+	}
 	// In a Log Analytics row TenantId is the workspace: AADTenantId and the resource come first.
 	if t := text(find(r.root, "AADTenantId")); t != "" {
 		return t
@@ -180,6 +188,7 @@ var timesByKind = map[Kind][]string{
 	KindRisk:          {"activityDateTime", "detectedDateTime", "riskLastUpdatedDateTime", "lastUpdatedDateTime", "createdDateTime"},
 	KindGraphActivity: {"timeGenerated"},
 	KindDefender:      {"Timestamp"},
+	KindUnifiedAudit:  {"CreationTime"}, // it bears no zone, and is UTC
 	KindPartner:       {"firstObservedDateTime", "eventTime", "operationDate", "createdDateTime"},
 }
 
@@ -286,6 +295,9 @@ func (r *Record) key() string {
 		names = keys[KindOf(r.Category)]
 	}
 	key := ""
+	if KindOf(r.Category) == KindUnifiedAudit {
+		key = text(r.value("id", "OfficeId"))
+	}
 	for i, name := range names {
 		part := text(r.value(name))
 		if i == 0 {

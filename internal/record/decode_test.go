@@ -394,6 +394,7 @@ func TestWhatIsNoRecord(t *testing.T) {
 		"truncated":     {`{"category":"AuditLogs"`, "parsing JSON"},
 		"nested":        {strings.Repeat(`{"a":`, 5000) + `1` + strings.Repeat(`}`, 5000), "parsing JSON"},
 		"no category":   {`{"a":1}`, "no category, and not the shape of a sign-in or an audit record"},
+		"unified audit": {`{"Workload":"AzureActiveDirectory","Operation":"UserLoggedIn","RecordType":15}`, "no tenant"},
 		"no tenant":     {without(auditRecord(), "tenantId", "resourceId"), "no tenant: neither tenantId nor a resourceId"},
 		"no time":       {without(auditRecord(), "time", "activityDateTime"), "no event time"},
 		"a wrong time":  {strings.Replace(without(auditRecord(), "activityDateTime"), "2026-03-02T08:10:05", "then", 1), `event time "then`},

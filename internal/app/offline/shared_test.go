@@ -34,12 +34,12 @@ type expected struct {
 var numbers = map[string]expected{
 	"blueteam0ps/eventhub_derived.ndjson": {45, 0, 0, map[string]int{
 		"privileged-role-assigned": 2, "method-changed": 1, "user-consent-loosened": 1, "password-spray": 4, "password-spray-hit": 4}},
-	"blueteam0ps/ual_all.ndjson":                         {0, 0, 60, nil},
+	"blueteam0ps/ual_all.ndjson":                         {60, 0, 0, nil},
 	"msticpy/aad_logons_eventhub_derived.ndjson":         {86, 0, 0, nil},
 	"msticpy/aad_logons_loganalytics.ndjson":             {86, 0, 0, nil},
 	"opensearch-security-analytics/azure-sample.ndjson":  {0, 0, 1, nil},
 	"otrf-security-datasets/AADAuditEvents.ndjson":       {4, 0, 0, map[string]int{"credential-added": 1, "tenant-wide-grant": 1}},
-	"otrf-security-datasets/OfficeActivityEvents.ndjson": {0, 0, 1, nil},
+	"otrf-security-datasets/OfficeActivityEvents.ndjson": {1, 0, 0, nil},
 	"panther/azure_activity_rules.ndjson":                {90, 5, 0, nil},
 	"panther/azure_signin_rules.ndjson": {47, 0, 0, map[string]int{
 		"conditional-access-deleted": 1, "conditional-access-changed": 1, "privileged-role-assigned": 1, "credential-added": 1, "federation-changed": 1}},
