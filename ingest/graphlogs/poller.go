@@ -36,6 +36,8 @@ type Config struct {
 	Logs []string
 	// Since is how far back the first start asks, 24 h where zero. Graph keeps 30 days, 7 without a licence.
 	Since time.Duration
+	// Every, where set, is how often each log is asked, in place of the catalogue's: for a simulated tenant.
+	Every time.Duration
 }
 
 // PublicURL is Graph's in the public cloud.
@@ -48,7 +50,6 @@ type pace struct {
 	retryFirst, retryMost time.Duration
 	forbidden             time.Duration // until somebody may have given the permission
 	search                time.Duration // between questions after a search
-	every                 time.Duration // in place of each log's own; 0: that
 	span, gap             time.Duration // of the budget
 }
 
@@ -175,9 +176,9 @@ func (p *Poller) ask(ctx context.Context, b *budget, request func(context.Contex
 		if err == nil || ctx.Err() != nil || errors.Is(err, errTooLarge) || class != fault.Throttled && class != fault.Retryable {
 			return err
 		}
-		pause := max(wait, fault.Wait(err))
-		if after := fault.Wait(err); after > 0 {
-			pause = after
+		pause := fault.Wait(err)
+		if pause <= 0 {
+			pause = wait
 		}
 		if class == fault.Throttled {
 			b.hold(pause)

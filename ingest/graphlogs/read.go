@@ -44,8 +44,8 @@ func (r *reader) read(ctx context.Context, works func()) error {
 		}
 		r.top = r.Top
 		pause := r.Every
-		if r.pace.every > 0 {
-			pause = r.pace.every
+		if r.cfg.Every > 0 {
+			pause = r.cfg.Every
 		}
 		if err := r.sleep(ctx, pause); err != nil {
 			return err
