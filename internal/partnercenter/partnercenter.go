@@ -1,5 +1,6 @@
 // Package partnercenter is a client for Partner Center's REST API: delegated admin privileges (DAP) can be removed
-// there and nowhere else, with a token of a partner's user that has passed MFA (Secure Application Model).
+// there and nowhere else, with a token of a partner's user that has passed MFA (Secure Application Model). Its fraud
+// events and audit records are read there too.
 package partnercenter
 
 import (
@@ -25,7 +26,7 @@ const PublicURL = "https://api.partnercenter.microsoft.com"
 
 const (
 	answerWithin = 30 * time.Second
-	maxAnswer    = 1 << 20
+	maxAnswer    = 16 << 20 // a page of audit records, each with the resource before and after
 )
 
 // Config is a partner's access.
@@ -65,7 +66,7 @@ type Customer struct {
 // Customer reads one customer; allowDelegatedAccess is only told when asking for one by id.
 func (c *Client) Customer(ctx context.Context, id string) (Customer, error) {
 	var out Customer
-	err := c.call(ctx, http.MethodGet, "/v1/customers/"+url.PathEscape(id), "", nil, &out)
+	err := c.call(ctx, http.MethodGet, "/v1/customers/"+url.PathEscape(id), nil, nil, &out)
 	return out, err
 }
 
@@ -88,10 +89,14 @@ func (r Request) String() string { return "PATCH " + r.path + " " + r.body + " (
 
 // Send makes the call.
 func (r Request) Send(ctx context.Context) error {
-	return r.c.call(ctx, http.MethodPatch, r.path, r.id, []byte(r.body), nil)
+	header := http.Header{}
+	if r.id != "" {
+		header.Set("MS-RequestId", r.id)
+	}
+	return r.c.call(ctx, http.MethodPatch, r.path, header, []byte(r.body), nil)
 }
 
-func (c *Client) call(ctx context.Context, method, path, request string, body []byte, into any) error {
+func (c *Client) call(ctx context.Context, method, path string, header http.Header, body []byte, into any) error {
 	token, err := c.tokens.Token()
 	if err != nil {
 		return tokenFault(err)
@@ -109,17 +114,20 @@ func (c *Client) call(ctx context.Context, method, path, request string, body []
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	if request != "" {
-		r.Header.Set("MS-RequestId", request)
+	for name, values := range header {
+		r.Header[name] = values
 	}
 	answer, err := c.web.Do(r)
 	if err != nil {
 		return &fault.Fault{Class: fault.Retryable, Service: "Partner Center", Message: "calling: " + err.Error()}
 	}
 	defer answer.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	data, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
 	if err != nil {
 		return &fault.Fault{Class: fault.Retryable, Service: "Partner Center", Message: "reading the answer: " + err.Error()}
+	}
+	if len(data) > maxAnswer {
+		return fmt.Errorf("reading Partner Center's answer: more than %d bytes", maxAnswer)
 	}
 	if answer.StatusCode/100 != 2 {
 		return refusal(answer, data)

@@ -38,9 +38,15 @@
 // Add service principal; Consent to application; Add service principal credentials; User registered security info;
 // User deleted security info; Change user password; Add member to group.
 //
+// # The logs
+//
+// What the tenant writes can be read through Graph as well: auditLogs/directoryAudits, and auditLogs/signIns (v1.0:
+// interactive ones, with all of beta's properties; beta: those of one kind of sign-in). AddLog puts other objects into
+// identityProtection's lists, into beta's security/partner/securityAlerts and into what security/auditLog/queries finds.
+//
 // # What it does not do
 //
-// No $batch, no $search, no $orderby, no delta, no throttling of its own (Graph.Fail injects it), no groups, devices,
-// Conditional Access or restricted administrative units, no delegated tokens, no expiry of tokens. Propagation is
-// immediate, except for the termination of GDAP.
+// No $batch, no $search, no $orderby but for logs, no delta, no throttling of its own (Graph.Fail injects it), no
+// groups, devices, Conditional Access or restricted administrative units, no delegated tokens, no expiry of tokens.
+// Propagation is immediate, except for the termination of GDAP.
 package entra

@@ -25,7 +25,8 @@ type App struct {
 	Roles              []string // template ids of directory roles that its service principal holds
 }
 
-// Graph is Microsoft Graph v1.0 for a few tenants: an http.Handler for /v1.0/… A token says whose tenant it is.
+// Graph is Microsoft Graph for a few tenants: an http.Handler for /v1.0/… and for the logs below /beta/. A token says
+// whose tenant it is.
 type Graph struct {
 	mu       sync.Mutex
 	tenants  []*Tenant
@@ -169,7 +170,7 @@ func (g *Graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *Graph) handle(w http.ResponseWriter, req *request) (answer, error) {
 	segments, ok := path(req.URL)
 	if !ok {
-		return answer{}, Refused{400, "BadRequest", "Invalid version: the simulator serves v1.0."}
+		return answer{}, Refused{400, "BadRequest", "Invalid version: the simulator serves v1.0 and some of beta."}
 	}
 	matched := false
 	for _, candidate := range g.routes {
@@ -221,15 +222,18 @@ func (req *request) read(f func(*Tenant) error) error {
 
 var keyed = regexp.MustCompile(`^(\w+)\((?:\w+=)?'(.*)'\)$`)
 
-// path splits the path behind /v1.0 into segments; the key of servicePrincipals(appId='…') becomes a segment of its
-// own, behind one that is named so.
+// path splits the path behind /v1.0 into segments, and beta's with that word in front; the key of
+// servicePrincipals(appId='…') becomes a segment of its own, behind one that is named so.
 func path(u *url.URL) ([]string, bool) {
 	parts := strings.Split(strings.Trim(u.EscapedPath(), "/"), "/")
-	if len(parts) < 2 || parts[0] != "v1.0" {
+	if len(parts) < 2 || parts[0] != "v1.0" && parts[0] != "beta" {
 		return nil, false
 	}
+	if parts[0] == "v1.0" {
+		parts = parts[1:]
+	}
 	var out []string
-	for _, p := range parts[1:] {
+	for _, p := range parts {
 		plain, err := url.PathUnescape(p)
 		if err != nil {
 			return nil, false

@@ -60,7 +60,7 @@ func routes() []route {
 		roles                 = "roleManagement/directory/roleAssignments"
 		gdap                  = "tenantRelationships/delegatedAdminRelationships"
 	)
-	return []route{
+	return append(logRoutes(), []route{
 		{get, "users", readUsers(), listUsers},
 		{get, "users/{id}", readUsers(), getUser},
 		{patch, "users/{id}", writeUsers(), patchUser},
@@ -124,5 +124,5 @@ func routes() []route {
 		{get, gdap + "/{id}/requests", readRelationships(), listRelationshipRequests},
 		{post, gdap + "/{id}/requests", []string{"DelegatedAdminRelationship.ReadWrite.All"}, postRelationshipRequest},
 		{get, gdap + "/{id}/requests/{request}", readRelationships(), getRelationshipRequest},
-	}
+	}...)
 }

@@ -40,6 +40,8 @@ type Tenant struct {
 	written         int // records so far: varies the spellings that vary in real logs
 	calls, refusals []Call
 	onCall          []func(Call)
+	logs            map[string]*table[logObject] // by list of Graph
+	searches        table[search]
 }
 
 // NewTenant returns an empty tenant that licenses P2, asks everybody for a second factor as DefaultMFAPolicy says,
@@ -55,6 +57,7 @@ func NewTenant(id, name string, c clock.Clock, emit Emit) *Tenant {
 		appRoles: newTable[AppRoleAssignment](), relationships: newTable[Relationship](),
 		requests: newTable[RelationshipRequest](),
 		methods:  map[string][]Method{}, risks: map[string]Risk{}, foreign: map[string]ForeignApplication{},
+		logs: map[string]*table[logObject]{}, searches: newTable[search](),
 		sparse: map[string]attempt{}, p2: true, asksForMFA: DefaultMFAPolicy,
 		policy: AuthorizationPolicy{PermissionGrantPoliciesAssigned: []string{
 			"ManagePermissionGrantsForSelf.microsoft-user-default-legacy",
@@ -116,7 +119,10 @@ func (t *Tenant) change(by cause, f func(*change) error) error {
 	err := func() error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		return f(c)
+		if err := f(c); err != nil {
+			return err
+		}
+		return t.publish(c.out)
 	}()
 	for _, e := range c.out {
 		t.emit(e.category, e.record, e.at)

@@ -1,6 +1,6 @@
 // Package partnercenter is a simulated Partner Center, for tests, `cordon try` and `cordon simulate` alone: the REST
-// calls that read a customer and end delegated administration (DAP), and the token endpoint that turns a Secure
-// Application Model refresh token into an App+User token. Graph can do neither.
+// calls that read a customer and end delegated administration (DAP), fraud events and audit records, and the token
+// endpoint that turns a Secure Application Model refresh token into an App+User token. Graph can do none of it.
 package partnercenter
 
 import (
@@ -56,6 +56,8 @@ type Server struct {
 	calls     []Call
 	onCall    []func(Call)
 	fail      func(*http.Request) (status int, body, retryAfter string, ok bool)
+	fraud     []FraudEvent
+	audits    []AuditRecord
 }
 
 // Client is the partner's application and the consented user behind it.
@@ -255,7 +257,7 @@ var (
 	customerPath = regexp.MustCompile(`^/v1/customers/([^/]+)$`)
 )
 
-// customer answers GET and PATCH of one customer.
+// customer answers GET and PATCH of one customer, and hands on what asks for logs.
 func (s *Server) customer(w http.ResponseWriter, r *http.Request, raw []byte) {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	s.mu.Lock()
@@ -267,6 +269,9 @@ func (s *Server) customer(w http.ResponseWriter, r *http.Request, raw []byte) {
 	}
 	if !slices.Contains(amr, "mfa") {
 		refuse(w, r, http.StatusUnauthorized, 900421, "MFA required. The token was issued without multi-factor authentication.")
+		return
+	}
+	if s.logs(w, r) {
 		return
 	}
 	m := customerPath.FindStringSubmatch(r.URL.Path)
