@@ -12,6 +12,7 @@ import (
 	"cordon/ingest/azuremonitor"
 	"cordon/internal/fault"
 	"cordon/internal/record"
+	"cordon/internal/tape"
 	"go.uber.org/zap"
 )
 
@@ -48,7 +49,7 @@ func (r *reader) fetch(ctx context.Context, it item) blob {
 		return blob{item: it, failed: err}
 	}
 	out := blob{item: it, oldest: it.created}
-	rest, err := readBlob(data, func(raw []byte) error {
+	broken, err := readBlob(data, func(raw []byte) error {
 		wrapped, at, err := wrap(r.content, r.source.cfg.Tenant, raw)
 		if err != nil {
 			return err
@@ -62,15 +63,17 @@ func (r *reader) fetch(ctx context.Context, it item) blob {
 	switch {
 	case err != nil:
 		return blob{item: it, failed: err}
-	case rest == nil:
+	case len(broken) == 0:
 		r.forget(it)
 		return out
 	case r.tries(it) < brokenTries:
-		return blob{item: it, failed: rest.Reason}
+		return blob{item: it, failed: broken[0].reason}
 	}
 	r.forget(it)
-	// It comes broken each time: what stands before the break is stored, and the rest kept with its item.
-	out.records = append(out.records, letter(it, rest.Reason, rest.Bytes))
+	// It comes broken each time: what is whole is stored, and the rest kept with its item.
+	for _, b := range broken {
+		out.records = append(out.records, letter(it, b.reason, b.bytes))
+	}
 	return out
 }
 
@@ -118,12 +121,33 @@ func letter(it item, reason error, rest []byte) []byte {
 	return raw
 }
 
-// readBlob calls visit with each record of a blob, a JSON array. What is broken is returned, behind all whole records.
-func readBlob(data []byte, visit func(raw []byte) error) (*azuremonitor.Rest, error) {
+// broken is a part of a blob that is no record.
+type broken struct {
+	bytes  []byte
+	reason error
+}
+
+// readBlob calls visit with each record of a blob, a JSON array, and returns what is broken.
+func readBlob(data []byte, visit func(raw []byte) error) ([]broken, error) {
 	if data = bytes.TrimSpace(data); len(data) == 0 || data[0] != '[' {
-		return &azuremonitor.Rest{Bytes: data, Reason: errors.New("reading a blob: it is no JSON array")}, nil
+		return []broken{{data, errors.New("reading a blob: it is no JSON array")}}, nil
 	}
-	return azuremonitor.Split(data, func(_ int, raw []byte) error { return visit(raw) })
+	p := parts{visit: visit}
+	err := new(azuremonitor.Splitter).Split(data, &p)
+	return p.broken, err
+}
+
+// parts are what a blob consists of.
+type parts struct {
+	visit  func(raw []byte) error
+	broken []broken
+}
+
+func (p *parts) Record(_ int, raw []byte, _ tape.Value) error { return p.visit(raw) }
+
+func (p *parts) Broken(_ int, raw []byte, reason error) error {
+	p.broken = append(p.broken, broken{raw, reason})
+	return nil
 }
 
 // wrap puts a record into the form of the stream. What is no object stays as it came, and will be a dead letter.

@@ -1,7 +1,6 @@
 package office365
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -100,7 +99,7 @@ func FuzzBlob(f *testing.F) {
 	f.Add([]byte(`[{"CreationTime":"2026-03-02T08:10:04","Id":"1","Operation":"X","Workload":"Exchange"},7,"x"]`))
 	f.Add([]byte(`[{"CreationTime":7},{"a":`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		rest, err := readBlob(data, func(raw []byte) error {
+		_, err := readBlob(data, func(raw []byte) error {
 			wrapped, _, err := wrap(record.UnifiedExchange, tenantID, raw)
 			if err != nil {
 				return err
@@ -113,9 +112,6 @@ func FuzzBlob(f *testing.F) {
 		})
 		if err != nil {
 			t.Fatal(err)
-		}
-		if rest != nil && !bytes.HasSuffix(bytes.TrimSpace(data), rest.Bytes) {
-			t.Fatal("the rest is not the end of the blob")
 		}
 	})
 }
