@@ -94,6 +94,7 @@ var signInColumns = map[string]string{
 	"hometenantid":                           "homeTenantId",
 	"hometenantname":                         "homeTenantName",
 	"ipaddress":                              "ipAddress",
+	"status":                                 "status.result", // the portal's word for it; the stream has the code alone
 	"failurereason":                          "status.failureReason",
 	"clientapp":                              "clientAppUsed",
 	"deviceid":                               "deviceDetail.deviceId",
@@ -194,9 +195,7 @@ func signInRows(file string, columns []column) func(row) ([]byte, error) {
 		if code := errorCode(r); code != nil {
 			p.set("status.errorCode", code)
 		}
-		switch category {
-		case record.SignInLogs:
-		case record.NonInteractiveUserSignInLogs:
+		if category == record.NonInteractiveUserSignInLogs {
 			p.set("isInteractive", false)
 		}
 		return json.Marshal(envelope{Time: at, Category: category, Operation: "Sign-in activity",

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -152,7 +153,8 @@ func line(r *bufio.Reader) ([]byte, error) {
 			skipped += len(part)
 		case len(out)+len(part) > maxLine:
 			skipped = len(out) + len(part)
-			out = append([]byte(nil), out[:min(len(out), keptOfLong)]...)
+			out = append(out[:min(len(out), keptOfLong)], part[:min(len(part), keptOfLong)]...)
+			out = slices.Clone(out[:min(len(out), keptOfLong)])
 		default:
 			out = append(out, part...)
 		}
