@@ -15,7 +15,7 @@ func detectCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "detect [flags] FILE…",
 		Short: "Run the detectors over exported log files",
-		Long:  "Reads Event Hubs envelopes, NDJSON, JSON arrays, answers of Graph and Log Analytics rows, compressed or not; - is standard input.",
+		Long:  "Reads Event Hubs envelopes, NDJSON, JSON arrays, answers of Graph, Log Analytics rows, unified audit records and the portals' CSV, compressed or not; - is standard input.",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if assume != "" {

@@ -1,11 +1,10 @@
-// Package export reads files of log records as portals, scripts and the API export them, for `cordon detect` and
-// `cordon try --input`: it is the source of ingest that needs no hub.
+// Package export reads files of log records as portals, scripts and the API export them, for `cordon detect`,
+// `cordon try --input` and a watched directory: it is the source of ingest that needs no hub.
 package export
 
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,76 +15,86 @@ import (
 // Item is one record of a file, or a part of the file that holds none.
 type Item struct {
 	File string
-	Line int // counted from 0; in an array, the element
+	Line int // counted from 0; in an array, the element; of a CSV row, its first line
 	Raw  []byte
-	Err  error // why the line is no record
+	Err  error // why the part is no record
 }
 
-// maxLine bounds one line, and one element of an array or one object that is spread over lines. Tests lower it.
-var maxLine = 64 << 20
-
 // Read calls visit with each record of a file: NDJSON of envelopes or of bare records, a JSON array, an envelope,
-// an answer of Graph with `value`; compressed where it begins like gzip; "-" is standard input. An error means that the
-// file itself could not be read.
+// an answer of Graph with `value`, the portals' CSV (see csv.go), unified audit records bare or inside the AuditData
+// of Search-UnifiedAuditLog; compressed where it begins like gzip; in UTF-8, or in UTF-16 with a byte order mark;
+// "-" is standard input. The same bytes are the same items in the same order, whatever has become of the visitor's
+// earlier reading. An error means that the file itself could not be read.
 func Read(file string, stdin io.Reader, visit func(Item) error) error {
-	var in io.Reader = stdin
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return fmt.Errorf("opening export: %w", err)
-		}
-		defer f.Close()
-		in = f
+	if file == "-" {
+		return ReadFrom(file, stdin, visit)
 	}
-	r := bufio.NewReaderSize(in, 1<<16)
-	if magic, _ := r.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", file, err)
-		}
-		defer z.Close()
-		r = bufio.NewReaderSize(z, 1<<16)
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("opening export: %w", err)
 	}
-	if err := read(file, r, visit); err != nil {
+	defer f.Close()
+	return ReadFrom(file, f, visit)
+}
+
+// ReadFrom is Read of what is open already; file is its name, which says of some exports what they hold.
+func ReadFrom(file string, in io.Reader, visit func(Item) error) error {
+	r, err := plain(in)
+	if err == nil {
+		err = read(file, r, visit)
+	}
+	if err != nil {
 		return fmt.Errorf("reading %s: %w", file, err)
 	}
 	return nil
 }
 
 func read(file string, r *bufio.Reader, visit func(Item) error) error {
-	if bom, _ := r.Peek(3); bytes.Equal(bom, []byte("\xef\xbb\xbf")) {
-		_, _ = r.Discard(3) // it was there a moment ago
+	if longArray(r) {
+		// Lines may follow: NDJSON of arrays. What is left of this one is the first of them, and empty.
+		return whole(file, &bounded{r: r}, true, visit, func(rest io.Reader) error {
+			return read(file, bufio.NewReaderSize(rest, 1<<16), visit)
+		})
 	}
 	n := 0
 	first, err := line(r)
-	for ; err == nil && len(bytes.TrimSpace(first)) == 0; n++ {
+	for ; err == nil && blank(first); n++ {
 		first, err = line(r)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
 	trimmed := bytes.TrimSpace(first)
-	if len(trimmed) == 0 {
-		return nil
+	if len(trimmed) == 0 || err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTooLong) {
+		return ended(err)
 	}
-	if !json.Valid(trimmed) && (trimmed[0] == '[' || trimmed[0] == '{') {
+	if !json.Valid(trimmed) && (trimmed[0] == '[' || trimmed[0] == '{') && !errors.Is(err, errTooLong) {
 		// One value over many lines; or NDJSON whose first line is broken, which the second one shows.
 		second, more := line(r)
 		if more != nil && !errors.Is(more, io.EOF) {
 			return more
 		}
 		if next := bytes.TrimSpace(second); trimmed[0] != '{' || len(next) == 0 || next[0] != '{' || !json.Valid(next) {
-			return whole(file, &bounded{r: io.MultiReader(bytes.NewReader(first), bytes.NewReader(second), r)}, trimmed[0] == '[', visit)
+			return whole(file, &bounded{r: io.MultiReader(bytes.NewReader(first), bytes.NewReader(second), r)}, trimmed[0] == '[', visit, nil)
 		}
 		if err := expand(file, n, false, trimmed, visit); err != nil {
 			return err
 		}
 		first, err = second, more
 		n++
+	} else if trimmed[0] != '[' && trimmed[0] != '{' {
+		if table, tableErr := tableOf(file, trimmed); table != nil || tableErr != nil {
+			if tableErr != nil {
+				return fmt.Errorf("line %d: %w", n+1, tableErr)
+			}
+			return table.read(r, n, first, err, visit)
+		}
 	}
-	_, ended := r.Peek(1)
-	for only := n == 0 && ended != nil; ; n++ {
-		if trimmed := bytes.TrimSpace(first); len(trimmed) > 0 {
+	_, last := r.Peek(1)
+	for only := n == 0 && last != nil; ; n++ {
+		if errors.Is(err, errTooLong) {
+			if visitErr := visit(Item{File: file, Line: n, Raw: first, Err: err}); visitErr != nil {
+				return visitErr
+			}
+			err = nil // its end may be the file's, which shows at the next one
+		} else if trimmed := bytes.TrimSpace(first); len(trimmed) > 0 {
 			if err := expand(file, n, only, trimmed, visit); err != nil {
 				return err
 			}
@@ -93,24 +102,28 @@ func read(file string, r *bufio.Reader, visit func(Item) error) error {
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if first, err = line(r); err != nil && !errors.Is(err, io.EOF) {
+		if first, err = line(r); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTooLong) {
 			return err
 		}
 	}
 }
 
-func line(r *bufio.Reader) ([]byte, error) {
-	var out []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		out = append(out, part...)
-		if len(out) > maxLine {
-			return nil, fmt.Errorf("a line is longer than %d bytes", maxLine)
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return out, err
-		}
+func blank(line []byte) bool { return len(bytes.TrimSpace(line)) == 0 }
+
+// ended takes the end of the file for no error.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
 	}
+	return err
+}
+
+// longArray says that the file is an array whose first line does not end soon: it is read element by element and
+// may be longer than any line.
+func longArray(r *bufio.Reader) bool {
+	begin, _ := r.Peek(r.Size())
+	trimmed := bytes.TrimLeft(begin, " \t\r\n")
+	return len(begin) == r.Size() && len(trimmed) > 0 && trimmed[0] == '[' && !bytes.ContainsRune(begin, '\n')
 }
 
 // bounded refuses to hand out more than maxLine bytes between two resets: one value.
@@ -121,18 +134,17 @@ type bounded struct {
 
 func (b *bounded) Read(p []byte) (int, error) {
 	if b.read > maxLine {
-		return 0, fmt.Errorf("%w %d bytes", errTooLong, maxLine)
+		return 0, fmt.Errorf("a value %w %d bytes", errTooLong, maxLine)
 	}
 	n, err := b.r.Read(p)
 	b.read += n
 	return n, err
 }
 
-var errTooLong = errors.New("a value is longer than")
-
 // whole reads JSON that is spread over lines: one array, which is streamed, or objects, one after the other. Where
-// the text is broken, what could be read before has been visited and the rest is one item with the reason.
-func whole(file string, in *bounded, array bool, visit func(Item) error) error {
+// the text is broken, what could be read before has been visited and the rest is one item with the reason. behind reads
+// what follows an array; nothing may where it is nil.
+func whole(file string, in *bounded, array bool, visit func(Item) error, behind func(io.Reader) error) error {
 	dec := json.NewDecoder(in)
 	n := 0
 	broken := func(err error) error {
@@ -163,6 +175,9 @@ func whole(file string, in *bounded, array bool, visit func(Item) error) error {
 	if array {
 		if _, err := dec.Token(); err != nil {
 			return broken(err)
+		}
+		if behind != nil {
+			return behind(io.MultiReader(dec.Buffered(), in.r))
 		}
 	}
 	switch _, err := dec.Token(); {
@@ -195,7 +210,7 @@ func expand(file string, n int, only bool, raw []byte, visit func(Item) error) e
 			return list(file, n, only, inner, visit)
 		}
 	}
-	return visit(Item{File: file, Line: n, Raw: raw})
+	return object(file, n, raw, visit)
 }
 
 func list(file string, n int, only bool, raw []byte, visit func(Item) error) error {
@@ -208,7 +223,7 @@ func list(file string, n int, only bool, raw []byte, visit func(Item) error) err
 		if only {
 			at = i
 		}
-		if err := visit(Item{File: file, Line: at, Raw: m}); err != nil {
+		if err := object(file, at, m, visit); err != nil {
 			return err
 		}
 	}

@@ -133,7 +133,8 @@ func TestAnArrayMayBeLongerThanItsElementsMay(t *testing.T) {
 
 // Whatever the bytes: no panic, and each item is a record or says why it is none.
 func FuzzRead(f *testing.F) {
-	for _, seed := range []string{"{\"a\":1}\n{\"b\"", "[\n{\"a\":1},", "{\"records\":[1,{}]}", "\xef\xbb\xbf[]", "{\n\"value\":[[]]\n}{}", "\x1f\x8b\x08\x00"} {
+	for _, seed := range []string{"{\"a\":1}\n{\"b\"", "[\n{\"a\":1},", "{\"records\":[1,{}]}", "\xef\xbb\xbf[]", "{\n\"value\":[[]]\n}{}", "\x1f\x8b\x08\x00",
+		"\xff\xfe{\x00}\x00\n\x00", "{\"AuditData\":\"{\\\"CreationTime\\\":\\\"t\\\",\\\"Operation\\\":\\\"o\\\"}\"}", "sep=;\nDate (UTC);Activity;Service\n;\"\n"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

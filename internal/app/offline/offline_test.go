@@ -186,3 +186,24 @@ func TestManyRejectedLinesAreSummedUp(t *testing.T) {
 	require.Equal(t, told+2, strings.Count(errs.String(), "\n"))
 	require.Contains(t, errs.String(), fmt.Sprintf("… and %d more", 50-told))
 }
+
+// The CSV of the portals names no tenant in audit records; the rows that cannot be read are told by their lines.
+func TestCSVOfThePortals(t *testing.T) {
+	data := filepath.Join("..", "..", "..", "ingest", "export", "testdata")
+	audit, signIns := filepath.Join(data, "AuditLogs.csv"), filepath.Join(data, "InteractiveSignIns.csv")
+	r := detect(t, Options{Files: []string{audit, signIns}, Tenant: tenantID})
+	require.Equal(t, map[string][]int{"privileged-role-assigned": {1}, "credential-added": {2}}, lines(r))
+	require.Equal(t, []int{3, 4}, []int{r.Counts[0].Decoded, r.Counts[1].Decoded})
+
+	text, err := os.ReadFile(audit)
+	require.NoError(t, err)
+	r = detect(t, Options{Files: []string{"-"}, In: bytes.NewReader(text), Tenant: tenantID})
+	require.Len(t, r.Findings, 2)
+	r = detect(t, Options{Files: []string{audit}})
+	require.Len(t, r.Counts[0].Rejected, 3)
+	require.Contains(t, r.Counts[0].Rejected[0].Reason, "no tenant")
+
+	other := write(t, "people.csv", "name,age\nKim,33\n")
+	_, err = Detect(t.Context(), Options{Files: []string{other}})
+	require.ErrorContains(t, err, other+": line 1: the columns")
+}
