@@ -1,4 +1,4 @@
-// Package ingest brings records from their sources into LOGS, once. Sources (eventhubs, export) hand it whole
+// Package ingest brings records from their sources into LOGS, once. Sources hand it whole
 // messages; it takes them apart, decodes each record, and stores a batch and the source's checkpoint together or
 // not at all. What it cannot decode goes whole to DEADLETTER. It is the first room of the flow.
 package ingest
@@ -103,7 +103,9 @@ type storing struct {
 	message Message
 }
 
-func (s *storing) stored(index int) bool { return s.message.Sequence == s.at.Sequence && index < s.at.Next }
+func (s *storing) stored(index int) bool {
+	return s.message.Sequence == s.at.Sequence && index < s.at.Next
+}
 
 // Record takes one record into the batch, or gives it to DEADLETTER.
 func (s *storing) Record(index int, raw []byte, root tape.Value) error {
@@ -118,7 +120,7 @@ func (s *storing) Record(index int, raw []byte, root tape.Value) error {
 		s.batch = s.Partition.batch()
 	}
 	r, err := s.decoder.DecodeValue(root, raw, s.defaults(s.message))
-	return s.take(s.ctx, s.batch, s.message, index, raw, r, err)
+	return s.put(s.ctx, s.batch, s.message, index, raw, r, err)
 }
 
 // Broken gives what is no record to DEADLETTER.
@@ -155,8 +157,14 @@ func (p *Partition) defaults(m Message) record.Defaults {
 	return d
 }
 
-// take puts a record that was decoded into the batch, or its bytes into DEADLETTER.
-func (p *Partition) take(ctx context.Context, b *batch, m Message, index int, raw []byte, r *record.Record, err error) error {
+// take decodes one record into the batch, or gives its bytes to DEADLETTER.
+func (p *Partition) take(ctx context.Context, b *batch, m Message, index int, raw []byte) error {
+	r, err := p.decoder.Decode(raw, p.defaults(m))
+	return p.put(ctx, b, m, index, raw, r, err)
+}
+
+// put puts a record that was decoded into the batch, or its bytes into DEADLETTER.
+func (p *Partition) put(ctx context.Context, b *batch, m Message, index int, raw []byte, r *record.Record, err error) error {
 	if err == nil && !p.allowed(r.Tenant) {
 		err = fmt.Errorf("tenant %q is not on this source's list", r.Tenant)
 	}

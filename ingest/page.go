@@ -57,8 +57,7 @@ func (p *Partition) StorePage(ctx context.Context, page Page) error {
 			m.Sequence = b.to.Sequence
 		}
 		before := len(b.messages)
-		r, err := p.decoder.Decode(raw, p.defaults(m))
-		if err := p.take(ctx, b, m, index, raw, r, err); err != nil {
+		if err := p.take(ctx, b, m, index, raw); err != nil {
 			return err
 		}
 		index++

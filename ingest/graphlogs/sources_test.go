@@ -116,6 +116,10 @@ func TestPartnerCentersLogs(t *testing.T) {
 	}, patience, tick)
 	stop()
 	for id, n := range s.ids() {
+		if strings.HasSuffix(id, "/f0") {
+			require.Equal(t, 2, n, "what became of it is a revision")
+			continue
+		}
 		require.Equal(t, 1, n, id)
 	}
 	require.Empty(t, s.letters())

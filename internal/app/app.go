@@ -16,12 +16,12 @@ import (
 	"cordon/actions"
 	"cordon/detectors"
 	"cordon/detectors/rules"
-	"cordon/ingest/eventhubs"
 	"cordon/internal/bus"
 	"cordon/internal/chat"
 	"cordon/internal/clock"
 	"cordon/internal/config"
 	"cordon/internal/console"
+	"cordon/internal/crew"
 	"cordon/internal/directory"
 	"cordon/internal/evidence"
 	"cordon/internal/incident"
@@ -48,6 +48,7 @@ type App struct {
 	store   *incident.Store
 	dir     *directory.Directory
 	tenants *tenants
+	crew    *crew.Crew
 	console *console.Server
 	listen  net.Listener
 	people  []console.Analyst
@@ -99,6 +100,9 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 			a.bus.Close()
 		}
 	}()
+	if a.crew, err = newCrew(a); err != nil {
+		return nil, err
+	}
 	a.store = incident.NewStore(a.bus)
 	a.console, err = console.New(console.Config{Bus: a.bus, Store: a.store, Clock: a.clock, Analysts: a.people, Tenant: a.tenants.Name, Mode: a.tenants.Mode, Secure: strings.HasPrefix(cfg.URL, "https://"), Log: o.Log})
 	if err != nil {
@@ -153,11 +157,12 @@ func (a *App) Start(ctx context.Context) error {
 			Link: func(n uint64) string { return fmt.Sprintf("%s/i/%d", a.URL(), n) }})
 		a.run(running, "chat", slack.Run)
 	}
-	sources, err := a.sources()
+	sources, err := a.newSources()
 	if err != nil {
 		return errors.Join(err, a.Stop(ctx))
 	}
-	for _, s := range sources {
+	a.run(running, "crew", a.crew.Run)
+	for _, s := range sources.list {
 		a.run(running, "ingest", s.Run)
 	}
 	return nil
@@ -256,26 +261,6 @@ func (a *App) FastForward(ctx context.Context, t time.Time) error { return a.bus
 
 // NextTimer tells when the next timer is due.
 func (a *App) NextTimer(ctx context.Context) (time.Time, bool, error) { return a.bus.NextTimer(ctx) }
-
-func (a *App) sources() ([]*eventhubs.Source, error) {
-	var out []*eventhubs.Source
-	for _, t := range a.cfg.Tenants {
-		for i, s := range t.Sources {
-			cfg := eventhubs.Config{Namespace: s.EventHub.Namespace, Hub: s.EventHub.Hub, ConsumerGroup: s.EventHub.ConsumerGroup, Tenants: []string{t.ID}}
-			var err error
-			if s.EventHub.ConnectionString.IsSet() {
-				cfg.ConnectionString, err = s.EventHub.ConnectionString.Read()
-			} else {
-				cfg.Credential, err = t.Credential.For(t.ID)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("tenant %s, sources[%d]: %w", t.Name, i, err)
-			}
-			out = append(out, eventhubs.New(cfg, a.bus, a.crew, a.clock, a.log))
-		}
-	}
-	return out, nil
-}
 
 // How often the directory is read from Graph again; in between the audit stream keeps it current.
 const directoryEvery = time.Hour

@@ -18,6 +18,7 @@ import (
 type tenants struct {
 	list []*actions.Access
 	by   map[string]*actions.Access
+	pc   map[string]*partnercenter.Client // by partner's name
 }
 
 // reach builds the clients of every tenant; none of them calls anybody yet.
@@ -51,7 +52,12 @@ func reach(cfg *config.Config) (*tenants, error) {
 	for name, c := range cfg.Guardrails {
 		caps[name] = actions.Cap{Per: c.Per, AtMost: c.AtMost}
 	}
-	out := &tenants{by: map[string]*actions.Access{}}
+	out := &tenants{by: map[string]*actions.Access{}, pc: map[string]*partnercenter.Client{}}
+	for name, p := range partners {
+		if p.Center != nil {
+			out.pc[name] = p.Center
+		}
+	}
 	for _, t := range cfg.Tenants {
 		credential, err := t.Credential.For(t.ID)
 		if err != nil {
@@ -75,6 +81,9 @@ func (t *tenants) Access(id string) (*actions.Access, error) {
 	}
 	return nil, fmt.Errorf("tenant %s is not in the configuration", id)
 }
+
+// center is a partner's access to Partner Center, nil where it has none.
+func (t *tenants) center(partner string) *partnercenter.Client { return t.pc[partner] }
 
 func (t *tenants) ids() []string {
 	var ids []string

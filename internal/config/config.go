@@ -25,6 +25,8 @@ type Config struct {
 	URL         string         `yaml:"url"`         // where people reach the console, for links in chat
 	NATS        string         `yaml:"nats"`        // a cluster; embedded where empty
 	LogsMax     int64          `yaml:"logs-max"`    // bytes that LOGS may take; unlimited where 0
+	Instance    string         `yaml:"instance"`    // unique among those on one cluster; the host's name where empty
+	Lateness    Lateness       `yaml:"lateness"`    // how long the watermark waits, by kind of record
 	Graph       string         `yaml:"graph"`       // base URL of Microsoft Graph
 	Application Application    `yaml:"application"` // Cordon's own identity
 	Tenants     []Tenant       `yaml:"tenants"`
@@ -59,6 +61,7 @@ type Partner struct {
 	Tenant        string        `yaml:"tenant"`
 	Credential    Credential    `yaml:"credential"`
 	PartnerCenter PartnerCenter `yaml:"partner-center"`
+	Logs          []string      `yaml:"logs"` // partner-security-alerts, partner-fraud-events, partner-audit-records
 }
 
 // PartnerCenter is the App+User access that removing DAP needs.
@@ -68,19 +71,6 @@ type PartnerCenter struct {
 	ClientID     string `yaml:"client-id"`
 	ClientSecret Secret `yaml:"client-secret"`
 	RefreshToken Secret `yaml:"refresh-token"`
-}
-
-// Source is where a tenant's records come from.
-type Source struct {
-	EventHub *EventHub `yaml:"event-hub"`
-}
-
-// EventHub is one hub.
-type EventHub struct {
-	Namespace        string `yaml:"namespace"`
-	Hub              string `yaml:"hub"`
-	ConsumerGroup    string `yaml:"consumer-group"`
-	ConnectionString Secret `yaml:"connection-string"` // the emulator's; Azure is reached by the tenant's credential
 }
 
 // Credential is one way to prove who Cordon is, in order of preference.
@@ -268,12 +258,15 @@ func (c *Config) check() error {
 		if err := httpURL(p.PartnerCenter.TokenURL); err != nil {
 			return fmt.Errorf("partners[%d] (%s): partner-center.token-url: %w", i, p.Name, err)
 		}
+		if err := p.checkLogs(); err != nil {
+			return fmt.Errorf("partners[%d] (%s): logs: %w", i, p.Name, err)
+		}
 		if partners[p.Name] {
 			return fmt.Errorf("partners[%d] (%s): there is another partner of that name", i, p.Name)
 		}
 		partners[p.Name] = true
 	}
-	ids, hubs := map[string]bool{}, map[string]string{}
+	ids, read := map[string]bool{}, map[string]string{}
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
 		if t.Name == "" {
@@ -299,18 +292,13 @@ func (c *Config) check() error {
 			return fmt.Errorf("%s: credential: %w", where, err)
 		}
 		for n, s := range t.Sources {
-			if s.EventHub == nil {
-				return fmt.Errorf("%s: sources[%d]: a source is an event-hub", where, n)
-			}
-			hub := strings.ToLower(s.EventHub.Namespace + "/" + s.EventHub.Hub)
-			if other := hubs[hub]; other != "" {
-				return fmt.Errorf("%s: sources[%d]: hub %s is read for %s already: a hub carries one tenant", where, n, s.EventHub.Hub, other)
-			}
-			hubs[hub] = t.Name
-			if s.EventHub.Namespace == "" || s.EventHub.Hub == "" {
-				return fmt.Errorf("%s: sources[%d]: an event hub needs namespace and hub", where, n)
+			if err := s.check(t.Name, read); err != nil {
+				return fmt.Errorf("%s: sources[%d]: %w", where, n, err)
 			}
 		}
+	}
+	if err := c.Lateness.check(); err != nil {
+		return fmt.Errorf("lateness: %w", err)
 	}
 	names := map[string]bool{}
 	for i, a := range c.Analysts {

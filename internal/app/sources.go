@@ -1,0 +1,195 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"cordon/ingest/directory"
+	"cordon/ingest/eventhubs"
+	"cordon/ingest/graphlogs"
+	"cordon/ingest/office365"
+	"cordon/internal/config"
+	"cordon/internal/crew"
+)
+
+// source brings records until ctx ends.
+type source interface {
+	Run(ctx context.Context) error
+}
+
+// sources are what this instance reads: its share of each hub's partitions, and of the tenants that are polled.
+type sources struct {
+	list  []source
+	hooks map[string]http.Handler      // by path: where services call us
+	graph map[string]*graphlogs.Poller // by tenant
+}
+
+// newCrew is who shares the work: alone on embedded NATS, where there can be no other.
+func newCrew(a *App) (*crew.Crew, error) {
+	if a.cfg.NATS == "" {
+		return crew.Alone(), nil
+	}
+	name := a.cfg.Instance
+	if name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("naming this instance: %w", err)
+		}
+		name = host
+	}
+	return crew.New(a.bus, name, a.log), nil
+}
+
+func (a *App) newSources() (*sources, error) {
+	s := &sources{hooks: map[string]http.Handler{}, graph: map[string]*graphlogs.Poller{}}
+	var polled []string // whose turn is shared out
+	for _, t := range a.cfg.Tenants {
+		polled = append(polled, t.ID)
+	}
+	for _, p := range a.cfg.Partners {
+		polled = append(polled, p.Tenant)
+	}
+	for n, t := range a.cfg.Tenants {
+		for i, from := range t.Sources {
+			if err := a.addSource(s, polled, n, t, from); err != nil {
+				return nil, fmt.Errorf("tenant %s, sources[%d]: %w", t.Name, i, err)
+			}
+		}
+	}
+	for n, p := range a.cfg.Partners {
+		if err := a.addPartner(s, polled, len(a.cfg.Tenants)+n, p); err != nil {
+			return nil, fmt.Errorf("partner %s: %w", p.Name, err)
+		}
+	}
+	return s, nil
+}
+
+func (a *App) addSource(s *sources, polled []string, n int, t config.Tenant, from config.Source) error {
+	switch {
+	case from.EventHub != nil:
+		h := from.EventHub
+		cfg := eventhubs.Config{Namespace: h.Namespace, Hub: h.Hub, ConsumerGroup: h.ConsumerGroup, WebSockets: h.WebSockets,
+			Tenants: append([]string{t.ID}, h.Tenants...), Memory: hubMemory / a.hubs()}
+		var err error
+		if h.ConnectionString.IsSet() {
+			cfg.ConnectionString, err = h.ConnectionString.Read()
+		} else {
+			cfg.Credential, err = t.Credential.For(t.ID)
+		}
+		if err != nil {
+			return err
+		}
+		s.list = append(s.list, eventhubs.New(cfg, a.bus, a.crew, a.clock, a.log))
+	case from.Graph != nil:
+		credential, err := t.Credential.For(t.ID)
+		if err != nil {
+			return err
+		}
+		p, err := graphlogs.New(graphlogs.Config{Tenant: t.ID, URL: graphHost(a.cfg.Graph), Credential: credential, Logs: from.Graph.Logs, Since: from.Graph.Since}, a.bus, a.clock, a.log)
+		if err != nil {
+			return err
+		}
+		s.graph[strings.ToLower(t.ID)] = p
+		s.list = append(s.list, a.polled(polled, n, p))
+	case from.Office365 != nil:
+		o := from.Office365
+		cfg := office365.Config{URL: o.URL, Tenant: t.ID, Content: o.Content, Publisher: o.Publisher, Backfill: o.Since}
+		var err error
+		if cfg.Credential, err = t.Credential.For(t.ID); err != nil {
+			return err
+		}
+		if o.Webhook != nil {
+			secret, err := o.Webhook.Secret.Read()
+			if err != nil {
+				return fmt.Errorf("office-365.webhook.secret: %w", err)
+			}
+			cfg.Webhook = &office365.Webhook{Address: o.Webhook.Address, AuthID: secret}
+		}
+		src, err := office365.New(cfg, a.bus, a.clock, a.log)
+		if err != nil {
+			return err
+		}
+		if o.Webhook != nil {
+			at, err := url.Parse(o.Webhook.Address)
+			if err != nil {
+				return fmt.Errorf("office-365.webhook.address: %w", err)
+			}
+			s.hooks[at.Path] = src.Webhook()
+		}
+		s.list = append(s.list, a.polled(polled, n, src))
+	case from.Directory != nil:
+		s.list = append(s.list, directory.New(directory.Config{Path: from.Directory.Path, Tenants: []string{t.ID}, Move: from.Directory.Move}, a.bus, a.clock, a.log))
+	}
+	return nil
+}
+
+func (a *App) addPartner(s *sources, polled []string, n int, p config.Partner) error {
+	if len(p.Logs) == 0 {
+		return nil
+	}
+	credential, err := p.Credential.For(p.Tenant)
+	if err != nil {
+		return err
+	}
+	cfg := graphlogs.Config{Tenant: p.Tenant, URL: graphHost(a.cfg.Graph), Credential: credential, Logs: p.Logs}
+	if center := a.tenants.center(p.Name); center != nil {
+		cfg.PartnerCenter = center
+	}
+	poller, err := graphlogs.New(cfg, a.bus, a.clock, a.log)
+	if err != nil {
+		return err
+	}
+	s.list = append(s.list, a.polled(polled, n, poller))
+	return nil
+}
+
+// hubMemory bounds what all hubs' readers of one process hold at once, in bytes.
+const hubMemory = 64 << 20
+
+func (a *App) hubs() int {
+	n := 0
+	for _, t := range a.cfg.Tenants {
+		for _, s := range t.Sources {
+			if s.EventHub != nil {
+				n++
+			}
+		}
+	}
+	return max(n, 1)
+}
+
+// graphHost is Graph's URL without its version.
+func graphHost(base string) string {
+	base = strings.TrimSuffix(base, "/")
+	return strings.TrimSuffix(base, "/v1.0")
+}
+
+// polled is a source that calls a tenant's APIs: one instance does so for a tenant, so that one budget is enough.
+type polled struct {
+	source
+	crew   *crew.Crew
+	items  []string
+	number int
+}
+
+func (a *App) polled(items []string, number int, s source) source {
+	return &polled{source: s, crew: a.crew, items: items, number: number}
+}
+
+func (p *polled) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p.crew.Keep(ctx, p.items, p.number, func(mine context.Context) {
+		if err := p.source.Run(mine); err != nil {
+			cancel(err)
+		}
+	})
+	if cause := context.Cause(ctx); cause != context.Canceled {
+		return cause
+	}
+	return nil
+}
