@@ -45,7 +45,7 @@ func Decode(raw []byte, d Defaults) (*Record, error) {
 		return nil, errors.New("no category, and not the shape of a sign-in or an audit record" + r.hint())
 	}
 	r.Tenant = r.tenant(d)
-	if r.Tenant == "" && r.Decoded() { // Azure Activity may name a subscription alone
+	if r.Tenant == "" && r.Decoded() && KindOf(r.Category) != KindAzureActivity { // that may name a subscription alone
 		return nil, errors.New("no tenant: neither tenantId nor a resourceId with /tenants/{id}")
 	}
 	if len(r.Tenant) > maxName || len(r.Category) > maxName {
@@ -59,6 +59,8 @@ func Decode(raw []byte, d Defaults) (*Record, error) {
 		r.audit()
 	case SignInLogs, NonInteractiveUserSignInLogs:
 		r.signIn()
+	case Administrative, Security, Policy:
+		r.activity()
 	}
 	r.ID = strings.ToLower(r.Tenant) + "/" + r.Category + "/" + r.key()
 	return r, nil
@@ -213,16 +215,16 @@ func ParseTime(s string) (time.Time, bool) {
 
 // key is the record's own id (domain notes, logs 4.1), else the digest of its bytes.
 func (r *Record) key() string {
+	id := ""
 	switch r.Category {
 	case AuditLogs, SignInLogs, NonInteractiveUserSignInLogs:
-		id := text(r.value("id"))
-		if len(id) > 256 {
-			sum := sha256.Sum256([]byte(id))
-			id = hex.EncodeToString(sum[:])
-		}
-		if id != "" {
-			return id
-		}
+		id = text(r.value("id"))
+	case Administrative, Security, Policy:
+		id = r.activityKey()
 	}
-	return r.Digest
+	if len(id) > 256 {
+		sum := sha256.Sum256([]byte(id))
+		id = hex.EncodeToString(sum[:])
+	}
+	return first(id, r.Digest)
 }

@@ -33,7 +33,11 @@ type Record struct {
 
 // Decoded says whether the record's category has a decoder; of others only the envelope was read.
 func (r *Record) Decoded() bool {
-	return r.Category == AuditLogs || r.Category == SignInLogs || r.Category == NonInteractiveUserSignInLogs
+	switch r.Category {
+	case AuditLogs, SignInLogs, NonInteractiveUserSignInLogs, Administrative, Security, Policy:
+		return true
+	}
+	return false
 }
 
 // The types of principals.
