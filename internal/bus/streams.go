@@ -26,6 +26,7 @@ const (
 	DirectoryBucket = "directory" // who is privileged, as last read from Graph
 	CapsBucket      = "caps"      // what guardrails have counted
 	ChatBucket      = "chat"      // which message shows which incident
+	SnapshotsBucket = "snapshots" // what a room has learnt and could not learn again from its stream
 )
 
 // objects holds dead letters that are larger than a message.
@@ -76,7 +77,7 @@ func (b *Bus) createStreams(ctx context.Context, cfg Config) error {
 		}
 		b.streams[want.Name] = stream
 	}
-	for _, bucket := range []string{DirectoryBucket, CapsBucket, ChatBucket} {
+	for _, bucket := range []string{DirectoryBucket, CapsBucket, ChatBucket, SnapshotsBucket} {
 		_, err := b.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, History: 1, Storage: jetstream.FileStorage})
 		if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
 			return fmt.Errorf("creating bucket %s: %w", bucket, err)
