@@ -43,7 +43,9 @@ const (
 	readBack = 24 * time.Hour // longer than any window of the rules that ship
 	lateness = 30 * time.Minute
 	burst    = 200 // records between two flushes of correlations
-	durable  = "detectors"
+
+	journalBack = 2 * behind // how far AUDIT is read back: what was announced earlier explains nothing any more
+	durable     = "detectors"
 )
 
 // New returns the room. own are the application ids under which Cordon itself changes tenants.
@@ -72,20 +74,38 @@ func (r *Room) run(ctx context.Context) error {
 	defer cancel()
 
 	// Announcements first: without them every change of Cordon's own would wait.
-	ready := make(chan struct{})
-	errs := make(chan error, 2)
-	parts.Go(func() {
-		defer cancel()
-		errs <- r.bus.Follow(ctx, bus.Incidents, []string{"incidents.>"}, 0, func(m jetstream.Msg) error { return r.announced(ctx, m) }, func() { close(ready) })
-	})
-	select {
-	case <-ready:
-	case <-ctx.Done():
-		return <-errs
+	from, err := r.bus.Since(ctx, bus.Audit, time.Now().Add(-journalBack)) // as the server stamped it
+	if err != nil {
+		return err
+	}
+	r.footprints.journal = from - 1
+	errs := make(chan error, 3)
+	var ready []chan struct{}
+	for _, f := range []struct {
+		stream, filter string
+		from           uint64
+		take           func([]byte, uint64) error
+	}{
+		{bus.Incidents, "incidents.>", 0, r.footprints.announce},
+		{bus.Audit, "audit.>", from, r.footprints.journalled},
+	} {
+		caughtUp := make(chan struct{})
+		ready = append(ready, caughtUp)
+		parts.Go(func() {
+			defer cancel()
+			errs <- r.bus.Follow(ctx, f.stream, []string{f.filter}, f.from, func(m jetstream.Msg) error { return r.announced(ctx, m, f.take) }, func() { close(caughtUp) })
+		})
+	}
+	for _, caughtUp := range ready {
+		select {
+		case <-caughtUp:
+		case <-ctx.Done():
+			return errors.Join(<-errs, <-errs)
+		}
 	}
 	if err := r.rebuild(ctx); err != nil {
 		if ctx.Err() != nil {
-			return <-errs // the announcements have ended and say why
+			return errors.Join(<-errs, <-errs) // the announcements have ended and say why
 		}
 		return err
 	}
@@ -94,7 +114,7 @@ func (r *Room) run(ctx context.Context) error {
 		errs <- r.bus.Run(ctx, bus.Worker{Stream: bus.Logs, Durable: durable, Filter: []string{"logs.>", "cp.>"}, Ahead: burst}, r.message)
 	})
 	parts.Wait()
-	return errors.Join(<-errs, <-errs)
+	return errors.Join(<-errs, <-errs, <-errs)
 }
 
 // rebuild reads back what was delivered before, far enough for every open window, and publishes what stands: whatever
@@ -144,11 +164,17 @@ func (r *Room) message(ctx context.Context, m jetstream.Msg) error {
 		found = append(found, r.engine.Flush()...)
 	}
 	for i, w := range r.footprints.waiting {
-		if w.until == 0 { // it came with this message: what had been announced by now may explain it
-			if r.footprints.waiting[i].until, err = r.bus.LastSequence(ctx, bus.Incidents); err != nil {
-				return err
-			}
+		if w.asked { // else it came with this message: what had been announced by now may explain it
+			continue
 		}
+		if w.until, err = r.bus.LastSequence(ctx, bus.Incidents); err != nil {
+			return err
+		}
+		if w.journal, err = r.bus.LastSequence(ctx, bus.Audit); err != nil {
+			return err
+		}
+		w.asked = true
+		r.footprints.waiting[i] = w
 	}
 	return r.publish(ctx, append(found, r.footprints.judge()...))
 }
@@ -205,14 +231,14 @@ func (r *Room) settle() []finding.Finding {
 	})
 }
 
-func (r *Room) announced(ctx context.Context, m jetstream.Msg) error {
+func (r *Room) announced(ctx context.Context, m jetstream.Msg, take func([]byte, uint64) error) error {
 	meta, err := m.Metadata()
 	if err != nil {
 		return fmt.Errorf("reading an event: %w", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.footprints.announce(m.Data(), meta.Sequence.Stream); err != nil {
+	if err := take(m.Data(), meta.Sequence.Stream); err != nil {
 		return err
 	}
 	return r.publish(ctx, r.footprints.judge())

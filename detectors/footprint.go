@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"cordon/internal/canary"
 	"cordon/internal/directory"
 	"cordon/internal/finding"
 	"cordon/internal/incident"
@@ -14,26 +15,37 @@ import (
 )
 
 // footprints tells Cordon's own changes from an attacker's who holds Cordon's credential: each change under its
-// identity must have been announced in INCIDENTS before it was made.
+// identity must have been announced in INCIDENTS, or in AUDIT where it belongs to none, before it was made.
 type footprints struct {
-	own       []string // application ids
-	announced []incident.StartedData
-	times     []time.Time
-	read      uint64 // INCIDENTS sequence that has been read
+	own       []string                  // application ids
+	announced map[string][]announcement // by tenant
+	read      uint64                    // INCIDENTS sequence that has been read
+	journal   uint64                    // AUDIT sequence that has been read
 	waiting   []foreign
+}
+
+// announcement is a change that Cordon said it would make.
+type announcement struct {
+	at      time.Time
+	objects []string
+	ops     []string
+	nonce   string // of a canary
 }
 
 // foreign is a change under Cordon's identity that has not been explained yet.
 type foreign struct {
 	record   *record.Record
 	position string
+	asked    bool   // how far the announcements must have been read is known
 	until    uint64 // it is unexplained once INCIDENTS has been read up to here
+	journal  uint64 // and AUDIT up to here
 }
 
 // How long a change may stand in the log before or after it was announced (architecture, rule 8).
 const (
 	ahead  = time.Minute
 	behind = 24 * time.Hour
+	brief  = 5 * time.Minute // after a canary, where the record does not show which one it is
 )
 
 // isOwn says whether a record is a change under Cordon's identity.
@@ -45,45 +57,96 @@ func (f *footprints) isOwn(r *record.Record) bool {
 // announce takes an event of INCIDENTS.
 func (f *footprints) announce(data []byte, seq uint64) error {
 	f.read = seq
+	return f.heard(data, seq, incident.StepStarted)
+}
+
+// journalled takes an event of AUDIT.
+func (f *footprints) journalled(data []byte, seq uint64) error {
+	f.journal = seq
+	return f.heard(data, seq, incident.CanarySent)
+}
+
+// heard remembers an announcement for as long as a change may need it.
+func (f *footprints) heard(data []byte, seq uint64, kind string) error {
 	var e incident.Event
 	if err := json.Unmarshal(data, &e); err != nil {
 		return fmt.Errorf("reading event %d: %w", seq, err)
 	}
-	if e.Type != incident.StepStarted {
+	if e.Type != kind {
 		return nil
 	}
 	var s incident.StartedData
 	if err := json.Unmarshal(e.Data, &s); err != nil {
 		return fmt.Errorf("reading event %d: %w", seq, err)
 	}
-	f.announced, f.times = append(f.announced, s), append(f.times, e.At)
-	for len(f.times) > 0 && e.At.Sub(f.times[0]) > 2*behind {
-		f.announced, f.times = f.announced[1:], f.times[1:]
+	nonce := ""
+	if kind == incident.CanarySent {
+		if nonce, _ = canary.Nonce(s.Ref); nonce == "" {
+			return fmt.Errorf("reading event %d: %s without its mark", seq, kind)
+		}
 	}
+	if f.announced == nil {
+		f.announced = map[string][]announcement{}
+	}
+	tenant := strings.ToLower(s.Tenant)
+	list := append(f.announced[tenant], announcement{at: e.At, objects: s.Objects, ops: s.Footprint, nonce: nonce})
+	for len(list) > 0 && e.At.Sub(list[0].at) > 2*behind {
+		list = list[1:]
+	}
+	f.announced[tenant] = list
 	return nil
 }
 
 func (f *footprints) explains(r *record.Record) bool {
-	for i, s := range f.announced {
-		since := r.Time.Sub(f.times[i])
-		if since < -ahead || since > behind || !strings.EqualFold(s.Tenant, r.Tenant) {
-			continue
-		}
-		if !slices.ContainsFunc(s.Footprint, func(op string) bool { return strings.EqualFold(op, r.Operation) }) {
-			continue
-		}
-		if len(r.Targets) == 0 {
+	return slices.ContainsFunc(f.announced[strings.ToLower(r.Tenant)], func(a announcement) bool { return a.explains(r) })
+}
+
+func (a announcement) explains(r *record.Record) bool {
+	since := r.Time.Sub(a.at)
+	if since < -ahead || since > behind {
+		return false
+	}
+	if !slices.ContainsFunc(a.ops, func(op string) bool { return strings.EqualFold(op, r.Operation) }) {
+		return false
+	}
+	if a.nonce != "" && !a.isCanary(r, since) {
+		return false
+	}
+	if len(r.Targets) == 0 {
+		return true
+	}
+	for _, t := range r.Targets {
+		// A policy has no id in some records; the tenant stands for it.
+		if t.ID == "" || slices.ContainsFunc(a.objects, func(o string) bool { return o != "" && strings.EqualFold(o, t.ID) }) ||
+			strings.EqualFold(t.Type, "Policy") || strings.EqualFold(t.Type, "Other") {
 			return true
-		}
-		for _, t := range r.Targets {
-			// A policy has no id in some records; the tenant stands for it.
-			if t.ID == "" || slices.ContainsFunc(s.Objects, func(o string) bool { return o != "" && strings.EqualFold(o, t.ID) }) ||
-				strings.EqualFold(t.Type, "Policy") || strings.EqualFold(t.Type, "Other") {
-				return true
-			}
 		}
 	}
 	return false
+}
+
+// isCanary says whether a record shows the canary and nothing beside it. A canary is announced every quarter of an
+// hour: whoever holds Cordon's credential must not be able to hide another change of its service principal behind one.
+// That Entra shows the notes in the record is unconfirmed; where it does not, the time must do.
+func (a announcement) isCanary(r *record.Record, since time.Duration) bool {
+	shown := false
+	for _, t := range r.Targets {
+		for _, c := range t.Changes {
+			switch name := strings.ToLower(c.Name); {
+			case name == "notes":
+				nonce, ok := canary.NonceOf(c.New)
+				if !ok || nonce != a.nonce {
+					return false
+				}
+				shown = true
+			case strings.HasPrefix(name, "targetid."):
+			case name == "included updated properties" && (c.New == "" || strings.EqualFold(c.New, "Notes")):
+			default:
+				return false
+			}
+		}
+	}
+	return shown || since <= brief
 }
 
 // judge returns a finding for each change that stays unexplained though everything announced before it has been
@@ -94,7 +157,7 @@ func (f *footprints) judge() []finding.Finding {
 		if f.explains(w.record) {
 			return true
 		}
-		if f.read < w.until {
+		if f.read < w.until || f.journal < w.journal {
 			return false
 		}
 		out = append(out, unexplained(w))

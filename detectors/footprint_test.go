@@ -99,6 +99,52 @@ func TestOldAnnouncementsAreForgotten(t *testing.T) {
 	for i := range 5 {
 		require.NoError(t, f.announce(started(t, tenantID, "u1", morning.Add(time.Duration(i)*24*time.Hour), "x"), uint64(i+1)))
 	}
-	require.Len(t, f.announced, 3)
-	require.Len(t, f.times, 3)
+	require.Len(t, f.announced[tenantID], 3)
+}
+
+// sent is the journal's entry by which a canary is announced.
+func sent(t require.TestingT, nonce string, at time.Time) []byte {
+	data, err := json.Marshal(incident.StartedData{Ref: incident.Ref{Place: "canary/" + nonce, Round: 1}, Action: "canary", Tenant: tenantID,
+		Objects: []string{"sp-own"}, Footprint: []string{"Update service principal"}})
+	require.NoError(t, err)
+	event, err := json.Marshal(incident.Event{V: 1, Type: incident.CanarySent, At: at, By: incident.Cordon, Data: data})
+	require.NoError(t, err)
+	return event
+}
+
+func TestACanaryExplainsItsOwnRecordAlone(t *testing.T) {
+	notes := func(nonce string) fields {
+		return fields{"displayName": "Notes", "oldValue": `[""]`, "newValue": `["cordon canary 2026-03-02T08:00:00Z ` + nonce + `"]`}
+	}
+	included := func(names string) fields {
+		return fields{"displayName": "Included Updated Properties", "newValue": `"` + names + `"`}
+	}
+	for name, c := range map[string]struct {
+		after   time.Duration
+		changes []any
+		want    bool
+	}{
+		"its notes":                       {time.Second, []any{notes("n1"), included("Notes")}, true},
+		"its notes, seen a day later":     {24 * time.Hour, []any{notes("n1")}, true},
+		"the notes of another":            {time.Second, []any{notes("n2")}, false},
+		"other notes":                     {time.Second, []any{fields{"displayName": "Notes", "newValue": `["owned"]`}}, false},
+		"a credential beside the notes":   {time.Second, []any{notes("n1"), fields{"displayName": "KeyDescription", "newValue": `["x"]`}}, false},
+		"another property beside":         {time.Second, []any{notes("n1"), included("Notes, AppRoles")}, false},
+		"nothing shown, at once":          {time.Second, nil, true},
+		"nothing shown, and much later":   {brief + time.Second, nil, false},
+		"another change within the pause": {time.Second, []any{fields{"displayName": "AccountEnabled", "newValue": "[false]"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := footprints{own: []string{ownApp}}
+			require.NoError(t, f.journalled(sent(t, "n1", morning), 7))
+			change := ownChange("o1", "Update service principal", "sp-own", morning.Add(c.after))
+			change["properties"].(fields)["targetResources"].([]any)[0].(fields)["modifiedProperties"] = c.changes
+			f.waiting = []foreign{{record: decode(t, change), journal: 7}}
+			require.Equal(t, c.want, len(f.judge()) == 0)
+		})
+	}
+	require.Error(t, (&footprints{}).journalled(started(t, tenantID, "u1", morning)[:5], 1))
+	f := footprints{waiting: []foreign{{record: decode(t, ownChange("o1", "x", "sp-own", morning)), journal: 8}}}
+	require.NoError(t, f.journalled(sent(t, "n1", morning), 7))
+	require.Empty(t, f.judge(), "the journal has not been read far enough")
 }

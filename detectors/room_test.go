@@ -214,3 +214,13 @@ func TestARecordThatCannotBeReadStopsNothing(t *testing.T) {
 	w.run(0)
 	require.Len(t, w.findings(), 1)
 }
+
+func TestTheRoomKnowsItsCanaries(t *testing.T) {
+	w := newWorld(t)
+	w.publish(bus.Message{Subject: bus.AuditSubject(tenantID), Data: sent(t, "n1", morning)})
+	w.store(ownChange("o1", "Update service principal", "sp-own", morning.Add(time.Second)))
+	w.store(ownChange("o2", "Update application - Certificates and secrets management", "sp-own", morning.Add(time.Second)))
+	w.run(0)
+	require.Len(t, w.findings(), 1)
+	require.Contains(t, w.findings(), unexplainedRule+"/"+tenantID+"/AuditLogs/o2")
+}

@@ -71,7 +71,7 @@ func (c *Conductor) finding(ctx context.Context, msg jetstream.Msg) error {
 	if err := json.Unmarshal(msg.Data(), &f); err != nil {
 		return fmt.Errorf("reading a finding: %w", err)
 	}
-	if f.Principal.Type == record.Tenant || f.Principal.ID == "" {
+	if f.Principal.ID == "" || !c.concerns(f) {
 		return nil // nobody to contain: it stays a finding
 	}
 	subject := bus.IncidentSubject(f.Principal.Home, f.Principal.ID)
@@ -80,6 +80,17 @@ func (c *Conductor) finding(ctx context.Context, msg jetstream.Msg) error {
 		return err
 	}
 	return c.link(ctx, f)
+}
+
+// concerns says whether a finding can belong to an incident. One that names nobody but the tenant does only where a
+// playbook for tenants opens on it: others would wait in an incident that has nothing to do about them.
+func (c *Conductor) concerns(f finding.Finding) bool {
+	if f.Principal.Type != record.Tenant {
+		return true
+	}
+	return slices.ContainsFunc(c.playbooks, func(p *Playbook) bool {
+		return p.For == record.Tenant && slices.ContainsFunc(p.OpensOn, func(o Opening) bool { return o.matches(f) || f.Playbook == p.Name })
+	})
 }
 
 // retry folds, decides and appends, again and again until nobody wrote in between.
@@ -165,8 +176,7 @@ func (c *Conductor) opens(f finding.Finding) (*Playbook, error) {
 			continue
 		}
 		for _, o := range p.OpensOn {
-			matches := o.Level != "" && finding.AtLeast(f.Level, o.Level) || slices.Contains(o.Rules, f.Rule)
-			if !matches && f.Playbook != p.Name {
+			if !o.matches(f) && f.Playbook != p.Name {
 				continue
 			}
 			yes, standing, _, err := o.When.holds(w)
@@ -179,6 +189,10 @@ func (c *Conductor) opens(f finding.Finding) (*Playbook, error) {
 		}
 	}
 	return nil, nil
+}
+
+func (o Opening) matches(f finding.Finding) bool {
+	return o.Level != "" && finding.AtLeast(f.Level, o.Level) || slices.Contains(o.Rules, f.Rule)
 }
 
 // lookBack is how far findings that opened nothing are taken along when an incident opens.
@@ -196,7 +210,7 @@ func (c *Conductor) earlier(ctx context.Context, h *incident.History, f finding.
 		if err := json.Unmarshal(m.Data(), &g); err != nil {
 			return fmt.Errorf("reading a finding: %w", err)
 		}
-		if g.ID == f.ID || dealtWith(h, g.ID) || !strings.EqualFold(g.Principal.ID, f.Principal.ID) || f.Time.Sub(g.Time).Abs() > lookBack {
+		if g.ID == f.ID || dealtWith(h, g.ID) || !strings.EqualFold(g.Principal.ID, f.Principal.ID) || f.Principal.Type == record.Tenant && !c.concerns(g) || f.Time.Sub(g.Time).Abs() > lookBack {
 			return nil
 		}
 		if have, seen := latest[g.ID]; !seen {

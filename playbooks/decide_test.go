@@ -481,6 +481,9 @@ func TestDecidingIsAPureFunctionThatComesToRest(t *testing.T) {
 						reads = append(reads, l.Action.Name)
 					}
 				}
+				if len(reads) == 0 {
+					continue
+				}
 				var list []Object
 				for _, id := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"x", "y", "z"}), 0, 3, rapid.ID).Draw(t, "objects") {
 					list = append(list, Object{ID: id, Type: "phone", On: avery, Changed: s.now})

@@ -17,6 +17,7 @@ import (
 	"cordon/actions"
 	"cordon/internal/finding"
 	"cordon/internal/incident"
+	"cordon/internal/record"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -24,7 +25,7 @@ import (
 type Playbook struct {
 	Name    string
 	Summary string
-	For     string // user or servicePrincipal
+	For     string // user, servicePrincipal or tenant
 	OpensOn []Opening
 	Lines   []Line // in playbook order, over all phases
 }
@@ -169,12 +170,12 @@ func parse(root *yaml.Node) (*Playbook, error) {
 	if err := strict(root, &f, "playbook", "summary", "for", "opens-on", "confirm", "contain", "secure", "improve"); err != nil {
 		return nil, err
 	}
-	p := &Playbook{Name: f.Playbook, Summary: f.Summary, For: map[string]string{"user": "user", "application": "servicePrincipal"}[f.For]}
+	p := &Playbook{Name: f.Playbook, Summary: f.Summary, For: map[string]string{"user": record.User, "application": record.ServicePrincipal, "tenant": record.Tenant}[f.For]}
 	switch {
 	case p.Name == "":
 		return nil, at(root, "a playbook needs a name under `playbook`")
 	case p.For == "":
-		return nil, at(root, "playbook %s: for is %q; expected user or application", p.Name, f.For)
+		return nil, at(root, "playbook %s: for is %q; expected user, application or tenant", p.Name, f.For)
 	}
 	var second secure
 	if f.Secure.Kind != 0 {
@@ -284,7 +285,7 @@ func parseLine(n *yaml.Node, phase, place string) (Line, error) {
 	if kinds != 1 {
 		return l, at(n, "a step is one of read, do, task, watch and verdict")
 	}
-	if (l.Kind == incident.KindRead || l.Kind == "verdict") != (phase == "confirm") {
+	if reads := l.Kind == incident.KindRead || l.Kind == "verdict"; reads != (phase == "confirm") && l.Kind != incident.KindTask {
 		return l, at(n, "%s does not belong in %s", l.Kind, phase)
 	}
 	if name := y.Read + y.Do; name != "" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cordon/internal/incident"
+	"cordon/internal/record"
 	"cordon/playbooks/library"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -39,7 +40,7 @@ func TestBadPlaybooks(t *testing.T) {
 		"a list":                    {"- a\n- b\n", "p.yml:1: expected a mapping with playbook, summary"},
 		"two documents":             {head + "---\n" + head, "p.yml:6: there is a second document; expected one playbook a file"},
 		"no name":                   {"for: user\n", "p.yml:1: a playbook needs a name under `playbook`"},
-		"for nobody":                {"playbook: p\nfor: device\n", `p.yml:1: playbook p: for is "device"; expected user or application`},
+		"for nobody":                {"playbook: p\nfor: device\n", `p.yml:1: playbook p: for is "device"; expected user, application or tenant`},
 		"unknown key":               {head + "confrim:\n  - read: user.profile\n", `p.yml:6: unknown key "confrim"; expected one of playbook, summary, for, opens-on, confirm, contain`},
 		"unknown key in secure":     {head + "secure:\n  hardn:\n    - do: user.enable\n", `p.yml:7: unknown key "hardn"; expected one of recover, harden`},
 		"unknown key of a step":     {head + "contain:\n  - do: user.disable\n    aprove: one\n", `p.yml:8: unknown key "aprove"; expected one of read, do, task`},
@@ -115,7 +116,11 @@ func TestTheLibraryIsGood(t *testing.T) {
 				order[l.Action.Name] = n
 			}
 		}
-		for _, phase := range []string{"confirm", "contain", "secure", "improve"} {
+		wanted := []string{"confirm", "contain", "secure", "improve"}
+		if p.For == record.Tenant {
+			wanted = wanted[:1] // there is nobody to contain
+		}
+		for _, phase := range wanted {
 			require.True(t, phases[phase], "%s has no %s", p.Name, phase)
 		}
 		if p.For != "user" {
@@ -128,7 +133,7 @@ func TestTheLibraryIsGood(t *testing.T) {
 		require.Less(t, reset, enable, "reset before enabling")
 		require.True(t, p.Lines[enable].Offered)
 	}
-	require.Equal(t, []string{"compromised-administrator", "compromised-user", "malicious-application"}, names)
+	require.Equal(t, []string{"compromised-administrator", "compromised-user", "log-silence", "malicious-application"}, names)
 
 	admin := books[0]
 	for n, l := range admin.Lines {

@@ -20,6 +20,7 @@ import (
 	"cordon/internal/incident"
 	"cordon/internal/simulator/entra"
 	"cordon/internal/simulator/scenario"
+	"cordon/playbooks/library"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/stretchr/testify/require"
@@ -97,7 +98,11 @@ func ready(t *testing.T, lines string, change ...func(*site)) *site {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	var parts sync.WaitGroup
-	books := []*Playbook{parseText(t, head+"confirm:\n  - verdict: compromised\n    when: independentProofs >= 2 or decisive\n"+lines)}
+	silence, err := library.Shipped.Open("log-silence.yml")
+	require.NoError(t, err)
+	ofTenants, err := Parse("log-silence.yml", silence)
+	require.NoError(t, err)
+	books := []*Playbook{ofTenants, parseText(t, head+"confirm:\n  - verdict: compromised\n    when: independentProofs >= 2 or decisive\n"+lines)}
 	for _, run := range []func(context.Context) error{
 		New(s.bus, s.store, books, s, s.clock, zap.NewNop()).Run, actions.NewWorker(s.bus, s.store, s, s.clock, zap.NewNop()).Run} {
 		parts.Go(func() {
@@ -547,4 +552,40 @@ func TestWhatOpensNothingJoinsLater(t *testing.T) {
 	s.join(id, func(f *finding.Finding) { f.Kind = "method" })
 	s.quiet()
 	require.Len(t, s.current(subject).Findings, 4, "those of the last day come along")
+}
+
+func TestASilentLogOpensAnIncidentOfTheTenant(t *testing.T) {
+	s := ready(t, disableAndRevoke)
+	tenant := func(rule string) func(*finding.Finding) {
+		return func(f *finding.Finding) {
+			f.Rule, f.Decisive, f.Proof, f.Count = rule, false, []finding.Proof{}, 0
+			f.Principal = finding.Principal{Home: s.access.Tenant, Type: "tenant", ID: s.access.Tenant, Name: "Contoso"}
+			f.Actor = f.Principal
+		}
+	}
+	subject := bus.IncidentSubject(s.access.Tenant, s.access.Tenant)
+	s.join("x", tenant("password-spray"))
+	s.quiet()
+	require.Nil(t, s.current(subject), "a spray is nobody's incident")
+	var silent finding.Finding
+	s.join("x", tenant("source-silent"), func(f *finding.Finding) { silent = *f })
+	for _, place := range []string{"confirm.1", "confirm.2", "confirm.3"} {
+		task := s.step(subject, place, incident.Waiting)
+		require.Equal(t, incident.KindTask, task.Kind)
+		require.NotContains(t, task.Says, "…", "it can be read to its end")
+	}
+	i := s.current(subject)
+	require.Equal(t, "log-silence", i.Playbook)
+	require.Equal(t, silent.Time, i.T0)
+	require.Equal(t, "high", i.Severity())
+	require.Len(t, i.Findings, 1, "the spray does not come along")
+	s.join("x", tenant("password-spray"))
+	s.join("x", tenant("source-silent"), func(f *finding.Finding) {
+		f.ID, f.Revision, f.Withdrawn = silent.ID, 2, "the source speaks again"
+	})
+	s.quiet()
+	i = s.current(subject)
+	require.Len(t, i.Findings, 1)
+	require.NotEmpty(t, i.Findings[0].Withdrawn)
+	require.Len(t, i.Steps, 3, "nothing is contained")
 }

@@ -262,8 +262,10 @@ func route(n *yaml.Node, s *logSource) ([]string, error) {
 		return []string{record.AuditLogs}, nil
 	case "signinlogs":
 		return []string{record.SignInLogs, record.NonInteractiveUserSignInLogs}, nil
+	case "activitylogs":
+		return []string{record.Administrative, record.Security, record.Policy}, nil
 	}
-	return nil, at(n, "logsource service %q has no decoder; auditlogs and signinlogs have one", s.Service)
+	return nil, at(n, "logsource service %q has no decoder; auditlogs, signinlogs and activitylogs have one", s.Service)
 }
 
 func parseCorrelation(n *yaml.Node, c *correlation) (*Correlation, error) {

@@ -82,7 +82,7 @@ func TestMalformedRules(t *testing.T) {
 		"unknown key of custom":       {sound, "kind: role", "knid: role", "13", `unknown key "knid"`},
 		"unknown key of logsource":    {sound, "service: auditlogs", "service: auditlogs, servcie: x", "5", `unknown key "servcie"`},
 		"no logsource":                {sound, "logsource: {product: azure, service: auditlogs}\n", "", "1", "a rule needs a logsource"},
-		"unsupported service":         {sound, "auditlogs", "riskdetection", "5", `logsource service "riskdetection" has no decoder; auditlogs and signinlogs have one`},
+		"unsupported service":         {sound, "auditlogs", "riskdetection", "5", `logsource service "riskdetection" has no decoder; auditlogs, signinlogs and activitylogs have one`},
 		"unsupported product":         {sound, "azure", "windows", "5", `logsource product "windows": only azure is read`},
 		"no title":                    {sound, "title: Something happened", "status: test", "1", "a rule needs a title"},
 		"no rule":                     {sound, sound, "[1]", "1", "a rule is a mapping"},

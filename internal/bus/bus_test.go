@@ -138,3 +138,26 @@ func TestTokensAreSafeAndStable(t *testing.T) {
 		require.Regexp(t, `^[0-9]{1,2}$`, Bucket(s))
 	})
 }
+
+func TestSinceFindsTheFirstMessageOfATime(t *testing.T) {
+	b := open(t)
+	seq, err := b.Since(t.Context(), Audit, time.Now())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, seq, "an empty stream begins at one")
+	var stored []time.Time
+	for i := range 5 {
+		n, err := b.Publish(t.Context(), Message{Subject: AuditSubject(fmt.Sprint(i)), Data: []byte("{}")})
+		require.NoError(t, err)
+		msg, err := b.Stream(Audit).GetMsg(t.Context(), n)
+		require.NoError(t, err)
+		stored = append(stored, msg.Time)
+	}
+	for i, at := range stored {
+		seq, err := b.Since(t.Context(), Audit, at)
+		require.NoError(t, err)
+		require.EqualValues(t, i+1, seq)
+	}
+	seq, err = b.Since(t.Context(), Audit, stored[4].Add(time.Nanosecond))
+	require.NoError(t, err)
+	require.EqualValues(t, 6, seq)
+}

@@ -201,6 +201,30 @@ func (b *Bus) Idle(ctx context.Context) (idle bool, mark string, err error) {
 	return true, mark, nil
 }
 
+// Since is the sequence of the first message of a stream that was stored at or after t; one behind the last where none
+// was. It is for streams that nothing is deleted from.
+func (b *Bus) Since(ctx context.Context, stream string, t time.Time) (uint64, error) {
+	s := b.Stream(stream)
+	info, err := s.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("asking about stream %s: %w", stream, err)
+	}
+	low, high := max(info.State.FirstSeq, 1), info.State.LastSeq+1
+	for low < high {
+		middle := low + (high-low)/2
+		msg, err := s.GetMsg(ctx, middle)
+		if err != nil {
+			return 0, fmt.Errorf("reading %s: %w", stream, err)
+		}
+		if msg.Time.Before(t) {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low, nil
+}
+
 // Scan calls visit with each message that a stream holds on a subject and that was stored since a time, and ends
 // with the last one that was there when it began.
 func (b *Bus) Scan(ctx context.Context, stream, subject string, since time.Time, visit func(jetstream.Msg) error) error {

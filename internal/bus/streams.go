@@ -27,6 +27,7 @@ const (
 	CapsBucket      = "caps"      // what guardrails have counted
 	ChatBucket      = "chat"      // which message shows which incident
 	LeasesBucket    = "leases"    // which instances of Cordon are alive
+	SnapshotsBucket = "snapshots" // what a room has learnt and could not learn again from its stream
 )
 
 // objects holds dead letters that are larger than a message.
@@ -77,7 +78,7 @@ func (b *Bus) createStreams(ctx context.Context, cfg Config) error {
 		}
 		b.streams[want.Name] = stream
 	}
-	for _, bucket := range []string{DirectoryBucket, CapsBucket, ChatBucket, LeasesBucket} {
+	for _, bucket := range []string{DirectoryBucket, CapsBucket, ChatBucket, LeasesBucket, SnapshotsBucket} {
 		_, err := b.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, History: 1, Storage: jetstream.FileStorage})
 		if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
 			return fmt.Errorf("creating bucket %s: %w", bucket, err)

@@ -109,6 +109,8 @@ func (dec *Decoder) read(kind Kind) {
 		r.partner()
 	case KindUnifiedAudit:
 		dec.readUnified()
+	case KindAzureActivity:
+		r.activity()
 	default:
 		r.Operation = NormalOperation(text(find(r.root, "operationName")))
 	}
@@ -295,8 +297,11 @@ func (r *Record) key() string {
 		names = keys[KindOf(r.Category)]
 	}
 	key := ""
-	if KindOf(r.Category) == KindUnifiedAudit {
+	switch KindOf(r.Category) {
+	case KindUnifiedAudit:
 		key = text(r.value("id", "OfficeId"))
+	case KindAzureActivity:
+		key = r.activityKey()
 	}
 	for i, name := range names {
 		part := text(r.value(name))

@@ -93,6 +93,14 @@ var factFields = []struct {
 	{"consent.appOnly", func(r *Record) Values { return r.consentFlag(func(c Consent) bool { return c.AppOnly }) }},
 	{"credential.added", func(r *Record) Values { ids, _ := r.CredentialsAdded(); return of(ids...) }},
 	{"consentPolicy.added", func(r *Record) Values { ids, _ := r.ConsentPolicyLoosened(); return of(ids...) }},
+	{"diagnostic.disabled", func(r *Record) Values { return of(r.Diagnostic().Disabled...) }},
+	{"diagnostic.eventHub", func(r *Record) Values {
+		d := r.Diagnostic()
+		if !d.Known {
+			return of()
+		}
+		return yesNo(d.Hub)
+	}},
 	{"signIn.errorCode", func(r *Record) Values {
 		if r.SignIn == nil || !r.SignIn.HasError {
 			return of()

@@ -106,7 +106,7 @@ func FuzzDecode(f *testing.F) {
 	sign := signInRecord()
 	properties(sign)["authenticationDetails"] = `[{"succeeded":null},[]]`
 	sign["properties"] = string(encode(f, sign["properties"]))
-	for _, seed := range []any{auditRecord(), signInRecord(), odd, sign, properties(auditRecord()), fields{"category": 7, "time": nil},
+	for _, seed := range []any{auditRecord(), signInRecord(), activityRecord(), odd, sign, properties(auditRecord()), fields{"category": 7, "time": nil},
 		changed("Consent to application", [][3]any{{"ConsentAction.Permissions", 1, "Scope: , ]"}, {"KeyDescription", "[", "[[]]"}})} {
 		f.Add(encode(f, seed))
 	}

@@ -40,7 +40,7 @@ var numbers = map[string]expected{
 	"opensearch-security-analytics/azure-sample.ndjson":  {0, 0, 1, nil},
 	"otrf-security-datasets/AADAuditEvents.ndjson":       {4, 0, 0, map[string]int{"credential-added": 1, "tenant-wide-grant": 1}},
 	"otrf-security-datasets/OfficeActivityEvents.ndjson": {1, 0, 0, nil},
-	"panther/azure_activity_rules.ndjson":                {90, 5, 0, nil},
+	"panther/azure_activity_rules.ndjson":                {90, 5, 0, map[string]int{"diagnostic-setting-removed": 2}},
 	"panther/azure_signin_rules.ndjson": {47, 0, 0, map[string]int{
 		"conditional-access-deleted": 1, "conditional-access-changed": 1, "privileged-role-assigned": 1, "credential-added": 1, "federation-changed": 1}},
 	"stratus-red-team/samples.ndjson": {0, 1, 20, nil},

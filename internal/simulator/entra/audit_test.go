@@ -61,6 +61,7 @@ func TestFootprints(t *testing.T) {
 		{"delete a grant, narrow one", "DELETE", "/oauth2PermissionGrants/" + grant.ID, nil, sp.ID},
 		{"add a grant, widen one", "POST", "/oauth2PermissionGrants", object{"clientId": sp.ID, "consentType": "AllPrincipals", "scope": "User.Read"}, sp.ID},
 		{"disable or enable a service principal", "PATCH", "/servicePrincipals/" + sp.ID, object{"accountEnabled": false}, sp.ID},
+		{"write a service principal's notes", "PATCH", "/servicePrincipals/" + sp.ID, object{"notes": "a note"}, sp.ID},
 		{"remove a service principal's credential", "POST", "/servicePrincipals/" + sp.ID + "/removePassword", object{"keyId": "k2"}, sp.ID},
 		{"remove a service principal's credential", "PATCH", "/servicePrincipals/" + sp.ID, object{"keyCredentials": []object{{"keyId": "c1"}}}, sp.ID},
 		{"remove an application's credential", "POST", "/applications/" + app.ID + "/removePassword", object{"keyId": "k1"}, app.ID},

@@ -18,6 +18,27 @@ func (c *change) setPrincipalEnabled(s *ServicePrincipal, enabled bool) {
 		modified{"TargetId.ServicePrincipalNames", nil, s.AppID}))
 }
 
+// maxNotes is Graph's limit: the reference of servicePrincipal says 1,024 characters.
+const maxNotes = 1024
+
+// setPrincipalNotes writes a free text. How Entra calls it in the record is taken from how it calls other properties,
+// and is unconfirmed.
+func (c *change) setPrincipalNotes(s *ServicePrincipal, notes string) error {
+	if len([]rune(notes)) > maxNotes {
+		return Refused{400, "Request_BadRequest", "The value of property 'notes' is longer than 1024 characters."}
+	}
+	if s.Notes == notes {
+		return nil
+	}
+	old := s.Notes
+	s.Notes = notes
+	c.audit(updateServicePrincipal(), "", servicePrincipalTarget(s,
+		modified{"Notes", []string{old}, []string{notes}},
+		included("Notes"),
+		modified{"TargetId.ServicePrincipalNames", nil, s.AppID}))
+	return nil
+}
+
 // keyDescription lists credentials as Entra's records do: a JSON array of one text a credential.
 func keyDescription(passwords, keys []Credential) []string {
 	out := []string{}

@@ -25,6 +25,7 @@
 //	add a grant, widen one                   Add delegated permission grant
 //	delete a grant, narrow one               Remove delegated permission grant
 //	disable or enable a service principal    Update service principal
+//	write a service principal's notes        Update service principal
 //	remove a service principal's credential  Remove service principal credentials
 //	remove an application's credential       Update application – Certificates and secrets management
 //	confirm a user compromised               ConfirmAccountCompromised

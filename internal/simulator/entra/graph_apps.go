@@ -37,7 +37,7 @@ func (t *Tenant) principal(s *ServicePrincipal) object {
 		}
 	}
 	return object{"id": s.ID, "appId": s.AppID, "displayName": s.DisplayName, "appDisplayName": s.DisplayName,
-		"accountEnabled": s.AccountEnabled, "appOwnerOrganizationId": s.AppOwnerOrganizationID,
+		"accountEnabled": s.AccountEnabled, "notes": nullable(s.Notes), "appOwnerOrganizationId": s.AppOwnerOrganizationID,
 		"servicePrincipalType": "Application", "servicePrincipalNames": []string{s.AppID},
 		"createdDateTime": graphTime(s.CreatedDateTime), "appRoles": appRoles, "tags": []string{},
 		"passwordCredentials": credentials(s.PasswordCredentials, false), "replyUrls": []string{},
@@ -129,15 +129,19 @@ func (r *request) onlyProperties(names ...string) error {
 func patchPrincipal(r *request) (answer, error) {
 	keys, hasKeys, err := r.survivors()
 	if err == nil {
-		err = r.onlyProperties("accountEnabled", "keyCredentials")
+		err = r.onlyProperties("accountEnabled", "keyCredentials", "notes")
 	}
 	if err != nil {
 		return answer{}, err
 	}
+	anyones := r.may(writePrincipals()...)
 	err = r.change(func(c *change) error {
 		s, err := r.findPrincipal(c.t)
 		if err != nil {
 			return err
+		}
+		if !anyones && !strings.EqualFold(s.ID, r.app.ServicePrincipalID) { // every application here owns itself
+			return Refused{403, requestDenied, reasonInsufficient}
 		}
 		if hasKeys {
 			if err := c.setPrincipalKeys(s, keys); err != nil {
@@ -146,6 +150,9 @@ func patchPrincipal(r *request) (answer, error) {
 		}
 		if enabled, ok := r.body["accountEnabled"].(bool); ok {
 			c.setPrincipalEnabled(s, enabled)
+		}
+		if notes, ok := r.body["notes"].(string); ok {
+			return c.setPrincipalNotes(s, notes)
 		}
 		return nil
 	})

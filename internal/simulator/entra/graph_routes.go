@@ -26,12 +26,15 @@ func writeGrants() []string {
 }
 
 func readApps() []string {
-	return []string{"Application.Read.All", "Application.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"}
+	return []string{"Application.Read.All", "Application.ReadWrite.All", "Application.ReadWrite.OwnedBy", "Directory.Read.All", "Directory.ReadWrite.All"}
 }
 
 func writePrincipals() []string {
 	return []string{"Application.ReadWrite.All", "Directory.ReadWrite.All"}
 }
+
+// patchPrincipals adds the permission that is for the objects which the caller owns: the handler checks whose it is.
+func patchPrincipals() []string { return append(writePrincipals(), "Application.ReadWrite.OwnedBy") }
 
 func readRelationships() []string {
 	return []string{"DelegatedAdminRelationship.Read.All", "DelegatedAdminRelationship.ReadWrite.All"}
@@ -96,8 +99,8 @@ func routes() []route {
 		{get, "servicePrincipals", readApps(), listPrincipals},
 		{get, "servicePrincipals/{id}", readApps(), getPrincipal},
 		{get, "servicePrincipals()/{appId}", readApps(), getPrincipal},
-		{patch, "servicePrincipals/{id}", writePrincipals(), patchPrincipal},
-		{patch, "servicePrincipals()/{appId}", writePrincipals(), patchPrincipal},
+		{patch, "servicePrincipals/{id}", patchPrincipals(), patchPrincipal},
+		{patch, "servicePrincipals()/{appId}", patchPrincipals(), patchPrincipal},
 		{post, "servicePrincipals/{id}/removePassword", writePrincipals(), removePrincipalPassword},
 		{get, "servicePrincipals/{id}/appRoleAssignments", readApps(), listAppRoles},
 		{get, "applications", readApps(), listApplications},

@@ -290,3 +290,23 @@ func TestLicencesDecide(t *testing.T) {
 	_, skus = w.call("GET", "/subscribedSkus", nil)
 	assert.NotContains(t, toJSON(t, skus), "AAD_PREMIUM_P2")
 }
+
+func TestAnApplicationMayWriteNotesOfItsOwnAlone(t *testing.T) {
+	w := newWorld(t)
+	const narrow = "token-of-narrow"
+	w.graph.Allow(narrow, w.tenant, App{AppID: NewGUID(), ServicePrincipalID: "own", Permissions: []string{"Application.ReadWrite.OwnedBy"}})
+	other := w.tenant.AddServicePrincipal(ServicePrincipal{AppID: NewGUID()})
+	patch := func(id, notes string) int {
+		status, _, _ := w.callAs(narrow, "PATCH", "/servicePrincipals/"+id, object{"notes": notes})
+		return status
+	}
+	require.Equal(t, 204, patch("own", "a note"))
+	require.Equal(t, 403, patch(other.ID, "a note"))
+	require.Equal(t, 400, patch("own", strings.Repeat("x", 1025)))
+	logs := w.taken()
+	require.Len(t, logs, 1)
+	require.Equal(t, "Update service principal", logs[0].operation())
+	require.Equal(t, []any{"a note"}, logs[0].modified(t, "Notes", "newValue"))
+	require.Equal(t, 204, patch("own", "a note"))
+	require.Empty(t, w.taken(), "what changes nothing writes nothing")
+}

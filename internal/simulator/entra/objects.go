@@ -80,6 +80,7 @@ type ServicePrincipal struct {
 	AppID                  string
 	DisplayName            string
 	AccountEnabled         bool
+	Notes                  string
 	AppOwnerOrganizationID string // the tenant that registered the application
 	CreatedDateTime        time.Time
 	PasswordCredentials    []Credential

@@ -133,6 +133,7 @@ func Footprints() []Footprint {
 			names(removeDelegatedGrant())},
 		{"disable or enable a service principal", "PATCH /servicePrincipals/{id} accountEnabled",
 			names(updateServicePrincipal())},
+		{"write a service principal's notes", "PATCH /servicePrincipals/{id} notes", names(updateServicePrincipal())},
 		{"remove a service principal's credential",
 			"POST /servicePrincipals/{id}/removePassword, PATCH /servicePrincipals/{id} keyCredentials",
 			names(removePrincipalCredentials())},
