@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -33,28 +31,26 @@ type Room struct {
 
 	mu         sync.Mutex // guards what follows: records, announcements and the clock's tick share it
 	footprints footprints
-	seen       map[string]time.Time // by checkpoint subject: source and partition
-	carries    map[string][]string  // by tenant: its sources, as their checkpoint subjects begin
+	watermarks *watermarks
 	cleared    time.Time
 	since      int // records since the last flush
 }
 
 const (
 	readBack = 24 * time.Hour // longer than any window of the rules that ship
-	lateness = 30 * time.Minute
-	burst    = 200 // records between two flushes of correlations
+	burst    = 200            // records between two flushes of correlations
 
 	journalBack = 2 * behind // how far AUDIT is read back: what was announced earlier explains nothing any more
 	durable     = "detectors"
 )
 
 // New returns the room. own are the application ids under which Cordon itself changes tenants.
-func New(b *bus.Bus, rules []*sigma.Rule, d *directory.Directory, own []string, c clock.Clock, log *zap.Logger) (*Room, error) {
+func New(b *bus.Bus, rules []*sigma.Rule, d *directory.Directory, own []string, lateness record.Lateness, c clock.Clock, log *zap.Logger) (*Room, error) {
 	e, err := NewEngine(rules, d)
 	if err != nil {
 		return nil, err
 	}
-	return &Room{bus: b, rules: rules, dir: d, own: own, clock: c, log: log, engine: e, footprints: footprints{own: own}, seen: map[string]time.Time{}, carries: map[string][]string{}}, nil
+	return &Room{bus: b, rules: rules, dir: d, own: own, clock: c, log: log, engine: e, footprints: footprints{own: own}, watermarks: newWatermarks(lateness)}, nil
 }
 
 // Run reads back, then works until ctx ends.
@@ -186,7 +182,7 @@ func (r *Room) look(m jetstream.Msg) ([]finding.Finding, error) {
 		if err := json.Unmarshal(m.Data(), &cp); err != nil {
 			return nil, fmt.Errorf("reading a checkpoint: %w", err)
 		}
-		r.seen[m.Subject()] = cp.Seen
+		r.watermarks.take(cp)
 		return r.settle(), nil
 	}
 	rec, position, err := record.FromLogs(m.Headers(), m.Data())
@@ -198,37 +194,16 @@ func (r *Room) look(m jetstream.Msg) ([]finding.Finding, error) {
 		r.footprints.waiting = append(r.footprints.waiting, foreign{record: rec, position: position.String()})
 		return nil, nil
 	}
-	source, tenant := strings.TrimSuffix(bus.CheckpointSubject(position.Source, "0"), "0"), strings.ToLower(rec.Tenant)
-	if !slices.Contains(r.carries[tenant], source) {
-		r.carries[tenant] = append(r.carries[tenant], source)
-	}
 	return r.engine.Process(rec, position.String()), nil
 }
 
-// settle moves the watermarks: for each tenant the least over the partitions of its source of what has been seen, less
-// the lateness that is expected of sign-in and audit logs. Another tenant's silent hub holds nobody back.
+// settle confirms what the watermarks have passed.
 func (r *Room) settle() []finding.Finding {
-	least := func(sources ...string) time.Time {
-		var t time.Time
-		for subject, seen := range r.seen {
-			of := slices.ContainsFunc(sources, func(s string) bool { return strings.HasPrefix(subject, s) })
-			if of && (t.IsZero() || seen.Before(t)) {
-				t = seen
-			}
-		}
-		return t.Add(-lateness)
+	if behind := r.watermarks.behind(); behind.Sub(r.cleared) > time.Hour {
+		r.engine.Forget(behind.Add(-readBack))
+		r.cleared = behind
 	}
-	if all := least("cp."); all.Sub(r.cleared) > time.Hour {
-		r.engine.Forget(all.Add(-readBack))
-		r.cleared = all
-	}
-	return r.engine.SettleEach(func(tenant string) time.Time {
-		sources, known := r.carries[strings.ToLower(tenant)]
-		if !known {
-			return time.Unix(0, 0) // its records came before all that was read back: nothing can be said
-		}
-		return least(sources...)
-	})
+	return r.engine.SettleEach(r.watermarks.of)
 }
 
 func (r *Room) announced(ctx context.Context, m jetstream.Msg, take func([]byte, uint64) error) error {

@@ -135,8 +135,8 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 	}
 	v := event{Record: r}
 	v.privileged, v.roles = e.directory.Privileged(r.Tenant, r.Actor, r.Time)
-	if v.privileged == directory.Yes && len(r.Raw) > e.fullest[r.ID].size {
-		e.fullest[r.ID] = fullest{len(r.Raw), r.Time}
+	if v.privileged == directory.Yes && r.Fullness() > e.fullest[r.ID].size {
+		e.fullest[r.ID] = fullest{r.Fullness(), r.Time}
 	}
 	var out []finding.Finding
 	for _, rule := range e.rules {
@@ -164,12 +164,12 @@ func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position s
 	id := rule.Name + "/" + v.ID
 	s := e.singles[id]
 	if !truth.Holds() {
-		if s == nil || !s.finding.Unconfirmed || s.settled || s.finding.Withdrawn != "" || len(v.Raw) < s.size {
+		if s == nil || !s.finding.Unconfirmed || s.settled || s.finding.Withdrawn != "" || v.Fullness() < s.size {
 			return nil
 		}
 		s.finding.Withdrawn = contradicted
 		s.finding.Revision++
-		s.size = len(v.Raw)
+		s.size = v.Fullness()
 		return []finding.Finding{s.finding}
 	}
 	proof := proofOf(v, position)
@@ -177,7 +177,7 @@ func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position s
 		f := e.describe(rule, v)
 		f.ID, f.Revision, f.Unconfirmed = id, 1, truth == sigma.TrueAbsent
 		f.Proof, f.Count = []finding.Proof{proof}, 1
-		size := len(v.Raw)
+		size := v.Fullness()
 		if full := e.fullest[v.ID].size; f.Unconfirmed && full > size {
 			f.Revision, f.Withdrawn, size = 2, contradicted, full // as if they had come in the other order
 		}
@@ -189,12 +189,12 @@ func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position s
 	}
 	s.digests[v.Digest()] = true
 	proof.Positions = append(slices.Clone(s.finding.Proof[0].Positions), position)
-	if len(v.Raw) >= s.size { // the fuller revision is what the finding tells
+	if v.Fullness() >= s.size { // the fuller revision is what the finding tells
 		f := e.describe(rule, v)
 		f.ID, f.Revision, f.Count = id, s.finding.Revision, 1
 		f.Unconfirmed = s.finding.Unconfirmed && truth == sigma.TrueAbsent && !s.settled
 		f.Proof = []finding.Proof{proof}
-		s.finding, s.size = f, len(v.Raw)
+		s.finding, s.size = f, v.Fullness()
 	} else {
 		kept := s.finding.Proof[0]
 		kept.Positions = proof.Positions
@@ -227,17 +227,17 @@ func byTime(a, b finding.Finding) int {
 // Settle confirms every unconfirmed finding that one watermark has passed by ten minutes; a zero watermark is the end
 // of input, which confirms all.
 func (e *Engine) Settle(watermark time.Time) []finding.Finding {
-	return e.SettleEach(func(string) time.Time { return watermark })
+	return e.SettleEach(func(string, string) time.Time { return watermark })
 }
 
-// SettleEach does so by each tenant's own watermark.
-func (e *Engine) SettleEach(watermark func(tenant string) time.Time) []finding.Finding {
+// SettleEach does so by the watermark of the tenant and the record's category.
+func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) []finding.Finding {
 	var out []finding.Finding
 	for _, s := range e.singles {
 		if !s.finding.Unconfirmed || s.settled || s.finding.Withdrawn != "" {
 			continue
 		}
-		if w := watermark(s.finding.Tenant); !w.IsZero() && s.finding.Time.Add(settles).After(w) {
+		if w := watermark(s.finding.Tenant, s.finding.Proof[0].Category); !w.IsZero() && s.finding.Time.Add(settles).After(w) {
 			continue
 		}
 		s.settled, s.finding.Unconfirmed = true, false

@@ -131,7 +131,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading playbooks: %w", err)
 	}
-	room, err := detectors.New(a.bus, ruleSet, a.dir, []string{a.cfg.Application.ID}, a.clock, a.log)
+	room, err := detectors.New(a.bus, ruleSet, a.dir, []string{a.cfg.Application.ID}, a.cfg.Lateness.Records(), a.clock, a.log)
 	if err != nil {
 		return err
 	}

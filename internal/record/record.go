@@ -34,6 +34,7 @@ type Record struct {
 
 	root, properties tape.Value
 	digest           string
+	fullness         int
 }
 
 // Digest is the SHA-256 of Raw.
@@ -43,6 +44,15 @@ func (r *Record) Digest() string {
 		r.digest = hex.EncodeToString(sum[:])
 	}
 	return r.digest
+}
+
+// Fullness is how much a record says: the number of its scalars that are not empty. Of two revisions, and of the same
+// log from two sources, the one that says more is believed.
+func (r *Record) Fullness() int {
+	if r.fullness == 0 {
+		r.fullness = 1 + r.root.Filled()
+	}
+	return r.fullness
 }
 
 // Decoded says whether the record's category has a decoder; of others only the envelope was read.

@@ -43,6 +43,7 @@ type node struct {
 	next       uint32
 	kind       Kind
 	escaped    bool
+	name       bool // of a member
 }
 
 // Doc is a document that was read. Its values, and the texts that they gave out, hold until it is read into again.
@@ -186,6 +187,7 @@ func (d *Doc) object() error {
 		if err := d.string(); err != nil {
 			return err
 		}
+		d.nodes[len(d.nodes)-1].name = true
 		d.space()
 		if d.at >= len(d.src) || d.src[d.at] != ':' {
 			return d.fail("expected a colon")

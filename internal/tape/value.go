@@ -117,3 +117,17 @@ func (v Value) Members(visit func(name string, member Value) bool) {
 		}
 	}
 }
+
+// Filled counts the value's scalars, at any depth, that are neither null nor empty.
+func (v Value) Filled() int {
+	if v.doc == nil {
+		return 0
+	}
+	d, filled := v.doc, 0
+	for i, end := v.i, d.nodes[v.i].next; i < end; i++ {
+		if n := &d.nodes[i]; n.kind >= True && n.kind <= String && n.end > n.start && !n.name {
+			filled++
+		}
+	}
+	return filled
+}
