@@ -46,6 +46,7 @@ type Partition struct {
 	partition string
 	last      uint64 // sequence of the checkpoint in LOGS
 	at        record.Checkpoint
+	before    map[spot][]string // dead letters beyond the checkpoint, from an attempt that was broken off
 }
 
 // Open reads the partition's checkpoint. started is false where nothing was ever stored.
@@ -62,6 +63,9 @@ func Open(ctx context.Context, b *bus.Bus, source Source, partition string) (p *
 		p.last = msg.Sequence
 	}
 	p.at.Source, p.at.Partition = source.Name, partition
+	if p.before, err = unpassed(ctx, b, p.at); err != nil {
+		return nil, false, err
+	}
 	return p, msg != nil, nil
 }
 
@@ -81,7 +85,7 @@ func (p *Partition) Store(ctx context.Context, messages []Message) error {
 			if m.Sequence == p.at.Sequence && index < p.at.Next {
 				return nil
 			}
-			if b.full(len(raw)) {
+			if b.full(len(raw), p.before[spot{m.Sequence, index}]) {
 				b.to.Sequence, b.to.Next, b.to.Done = m.Sequence, index, false
 				if err := p.flush(ctx, b); err != nil {
 					return err
@@ -94,7 +98,7 @@ func (p *Partition) Store(ctx context.Context, messages []Message) error {
 			return err
 		}
 		if rest != nil {
-			if err := p.dead(ctx, b, m, rest.Index, rest.Bytes, rest.Reason); err != nil {
+			if err := p.dead(ctx, b, m, rest.Index, rest.Bytes, true, rest.Reason); err != nil {
 				return err
 			}
 		}
@@ -110,6 +114,8 @@ func (p *Partition) Store(ctx context.Context, messages []Message) error {
 // batch is what is going to be stored together, and the checkpoint that goes last.
 type batch struct {
 	messages []bus.Message
+	marks    []bus.Message // of earlier dead letters that these records replace
+	polled   bool
 	bytes    int
 	event    time.Time // of the newest record
 	to       record.Checkpoint
@@ -121,45 +127,62 @@ func (p *Partition) batch() *batch {
 	return b
 }
 
-func (b *batch) full(next int) bool {
-	return len(b.messages) >= maxRecords || len(b.messages) > 0 && b.bytes+next > maxBytes
+// full says that a record of next bytes, with the marks of the earlier letters at its place, has no room any more.
+func (b *batch) full(next int, letters []string) bool {
+	return len(b.messages)+len(b.marks)+len(letters) >= maxRecords || len(b.messages) > 0 && b.bytes+next > maxBytes
 }
 
 // take decodes one record into the batch, or gives it to DEADLETTER.
 func (p *Partition) take(ctx context.Context, b *batch, m Message, index int, raw []byte) error {
-	r, err := record.Decode(raw, record.Defaults{Tenant: p.only(), Enqueued: m.Enqueued})
-	if err == nil && !p.allowed(r.Tenant) {
+	r, err := p.source.decode(raw, p.source.only(), m.Enqueued)
+	if err != nil {
+		return p.dead(ctx, b, m, index, raw, false, err)
+	}
+	at := record.Position{Source: p.source.Name, Partition: p.partition, Sequence: m.Sequence, Index: index}
+	p.add(b, r, at, m.Enqueued)
+	return p.supersede(ctx, b, at, raw, "")
+}
+
+// decode reads one record, and refuses one that the source may not carry.
+func (s Source) decode(raw []byte, tenant string, enqueued time.Time) (*record.Record, error) {
+	r, err := record.Decode(raw, record.Defaults{Tenant: tenant, Enqueued: enqueued})
+	if err == nil && !s.allows(r.Tenant) {
 		err = fmt.Errorf("tenant %q is not on this source's list", r.Tenant)
 	}
-	if err != nil {
-		return p.dead(ctx, b, m, index, raw, err)
-	}
-	p.add(b, r, record.Position{Source: p.source.Name, Partition: p.partition, Sequence: m.Sequence, Index: index}, m.Enqueued)
-	return nil
+	return r, err
 }
 
 // add puts a decoded record into the batch.
 func (p *Partition) add(b *batch, r *record.Record, at record.Position, enqueued time.Time) {
-	header := nats.Header(r.Headers(at, enqueued))
-	b.messages = append(b.messages, bus.Message{Subject: bus.LogSubject(r.Tenant, r.Category, r.Actor.Key()), Header: header, Data: r.Raw})
-	b.bytes += len(r.Raw)
-	for name, values := range header {
-		b.bytes += len(name) + len(values[0])
-	}
+	message := logMessage(r, at, enqueued)
+	b.messages = append(b.messages, message)
+	b.bytes += size(message)
 	b.event = r.Time
 	b.to.Carry(r.Tenant, r.Category, enqueued, r.Time)
 }
 
+func logMessage(r *record.Record, at record.Position, enqueued time.Time) bus.Message {
+	return bus.Message{Subject: bus.LogSubject(r.Tenant, r.Category, r.Actor.Key()), Header: r.Headers(at, enqueued), Data: r.Raw}
+}
+
+func size(m bus.Message) int {
+	n := len(m.Data)
+	for name, values := range m.Header {
+		n += len(name) + len(values[0])
+	}
+	return n
+}
+
 // only is the tenant of records that name none, where the source carries a single one.
-func (p *Partition) only() string {
-	if len(p.source.Tenants) == 1 {
-		return p.source.Tenants[0]
+func (s Source) only() string {
+	if len(s.Tenants) == 1 {
+		return s.Tenants[0]
 	}
 	return ""
 }
 
-func (p *Partition) allowed(tenant string) bool {
-	return len(p.source.Tenants) == 0 || slices.ContainsFunc(p.source.Tenants, func(t string) bool { return strings.EqualFold(t, tenant) })
+func (s Source) allows(tenant string) bool {
+	return len(s.Tenants) == 0 || slices.ContainsFunc(s.Tenants, func(t string) bool { return strings.EqualFold(t, tenant) })
 }
 
 // flush stores a batch and its checkpoint, together or not at all.
@@ -170,7 +193,7 @@ func (p *Partition) flush(ctx context.Context, b *batch) error {
 		return fmt.Errorf("encoding checkpoint: %w", err)
 	}
 	last := p.last
-	messages := append(b.messages, bus.Message{
+	messages := append(append(b.messages, b.marks...), bus.Message{
 		Subject: bus.CheckpointSubject(p.source.Name, p.partition), Data: data, ExpectLast: &last,
 		Header: nats.Header{"Nats-Rollup": {"sub"}, "Nats-TTL": {"never"}},
 	})
