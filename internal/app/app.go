@@ -16,6 +16,7 @@ import (
 	"cordon/actions"
 	"cordon/detectors"
 	"cordon/detectors/rules"
+	"cordon/ingest"
 	"cordon/ingest/eventhubs"
 	"cordon/internal/bus"
 	"cordon/internal/chat"
@@ -25,6 +26,9 @@ import (
 	"cordon/internal/directory"
 	"cordon/internal/evidence"
 	"cordon/internal/incident"
+	"cordon/internal/record"
+	"cordon/internal/sources"
+	"cordon/internal/telemetry"
 	"cordon/playbooks"
 	"cordon/playbooks/library"
 	"go.uber.org/zap"
@@ -49,6 +53,7 @@ type App struct {
 	dir     *directory.Directory
 	tenants *tenants
 	console *console.Server
+	board   *sources.Board
 	listen  net.Listener
 	people  []console.Analyst
 	local   []console.Analyst // whose tokens stand in run.json
@@ -100,7 +105,9 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 		}
 	}()
 	a.store = incident.NewStore(a.bus)
-	a.console, err = console.New(console.Config{Bus: a.bus, Store: a.store, Clock: a.clock, Analysts: a.people, Tenant: a.tenants.Name, Mode: a.tenants.Mode, Secure: strings.HasPrefix(cfg.URL, "https://"), Log: o.Log})
+	a.board = sources.New(a.bus, a.clock, record.DefaultLateness(), a.log)
+	a.console, err = console.New(console.Config{Bus: a.bus, Store: a.store, Clock: a.clock, Analysts: a.people, Tenant: a.tenants.Name, Mode: a.tenants.Mode, Secure: strings.HasPrefix(cfg.URL, "https://"), Log: o.Log,
+		Letters: ingest.NewLetters(a.bus, a.clock, a.source), Sources: a.board, Metrics: telemetry.Handler(a.log, telemetry.Sources{Board: a.board})})
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +150,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.run(running, "actions", actions.NewWorker(a.bus, a.store, a.tenants, a.clock, a.log).Run)
 	a.run(running, "evidence", (&evidence.Keeper{Bus: a.bus, Store: a.store, Clock: a.clock}).Run)
 	a.run(running, "console", func(ctx context.Context) error { return a.console.Serve(ctx, a.listen) })
+	a.run(running, "sources", a.board.Run)
 	a.run(running, "directory", a.keepDirectory)
 	if s := a.cfg.Chat.Slack; s != nil {
 		token, err := s.Token.Read()

@@ -19,6 +19,7 @@ import (
 	"cordon/internal/bus"
 	"cordon/internal/clock"
 	"cordon/internal/incident"
+	"cordon/internal/sources"
 	"go.uber.org/zap"
 )
 
@@ -35,6 +36,11 @@ type Config struct {
 	Mode     func(id string) string
 	Secure   bool // people come by https: cookies travel no other way
 	Log      *zap.Logger
+
+	// What follows may be left out; what it serves is then not there.
+	Letters Letters
+	Sources *sources.Board
+	Metrics http.Handler
 }
 
 // Analyst is a person and the token that proves who he is.
@@ -79,8 +85,23 @@ func New(cfg Config) (*Server, error) {
 	mux.HandleFunc("GET /api/v1/incidents/{number}", s.api(s.apiShow))
 	mux.HandleFunc("GET /api/v1/incidents/{number}/events", s.api(s.apiEvents))
 	mux.HandleFunc("POST /api/v1/incidents/{number}/decisions", s.api(s.apiDecide))
+	if cfg.Sources != nil {
+		mux.HandleFunc("GET /sources", s.page(s.sources))
+		mux.HandleFunc("GET /api/v1/sources", s.api(s.apiSources))
+	}
+	if cfg.Metrics != nil {
+		mux.HandleFunc("GET /metrics", s.api(s.metrics))
+	}
+	bounded := http.NewServeMux()
+	bounded.Handle("/", http.MaxBytesHandler(mux, 64<<10))
+	if cfg.Letters != nil {
+		mux.HandleFunc("GET /api/v1/deadletters", s.api(s.apiLetters))
+		mux.HandleFunc("GET /api/v1/deadletters/{id}", s.api(s.apiLetter))
+		mux.HandleFunc("POST /api/v1/deadletters/replay", s.api(s.apiReplayAll))
+		bounded.Handle("POST /api/v1/deadletters/{id}/replay", http.MaxBytesHandler(s.api(s.apiReplay), maxMended))
+	}
 	s.web = &http.Server{
-		Handler:           headers(http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, 64<<10))),
+		Handler:           headers(http.NewCrossOriginProtection().Handler(bounded)),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 	}
 	return s, nil
