@@ -23,12 +23,14 @@ test:
 
 # The packages that start goroutines of their own; the rest would only compile Microsoft's models once more.
 race:
-	go test -race ./internal/bus ./internal/incident ./internal/record ./internal/clock ./internal/config ./internal/fault ./internal/directory \
+	go test -race ./internal/bus ./internal/incident ./internal/record ./internal/clock ./internal/config ./internal/fault ./internal/directory ./internal/sources ./internal/telemetry \
 		./ingest/... ./detectors/... ./internal/simulator/amqp ./internal/simulator/eventhubs ./internal/simulator/slack ./internal/simulator/partnercenter \
 		./actions ./playbooks ./internal/console ./internal/simulator/stage
 
 # A few seconds for each decoder of outside input.
 fuzz:
 	go test -run '^$$' -fuzz FuzzSplit -fuzztime 5s ./ingest/azuremonitor
+	go test -run '^$$' -fuzz FuzzResume -fuzztime 5s ./ingest/azuremonitor
+	go test -run '^$$' -fuzz FuzzParseID -fuzztime 5s ./internal/letter
 	go test -run '^$$' -fuzz FuzzDecode -fuzztime 5s ./internal/record
 	go test -run '^$$' -fuzz FuzzDecode -fuzztime 5s ./internal/simulator/amqp

@@ -47,6 +47,7 @@ type Partition struct {
 	partition string
 	last      uint64 // sequence of the checkpoint in LOGS
 	at        record.Checkpoint
+	before    map[spot][]string // dead letters beyond the checkpoint, from an attempt that was broken off
 
 	splitter azuremonitor.Splitter
 	decoder  record.Decoder
@@ -66,6 +67,9 @@ func Open(ctx context.Context, b *bus.Bus, source Source, partition string) (p *
 		p.last = msg.Sequence
 	}
 	p.at.Source, p.at.Partition = source.Name, partition
+	if p.before, err = unpassed(ctx, b, p.at); err != nil {
+		return nil, false, err
+	}
 	return p, msg != nil, nil
 }
 
@@ -112,28 +116,30 @@ func (s *storing) Record(index int, raw []byte, root tape.Value) error {
 	if s.stored(index) {
 		return nil
 	}
-	if s.batch.full(len(raw)) {
+	if s.batch.full(len(raw), s.before[spot{s.message.Sequence, index}]) {
 		s.batch.to.Sequence, s.batch.to.Next, s.batch.to.Done = s.message.Sequence, index, false
 		if err := s.flush(s.ctx, s.batch); err != nil {
 			return err
 		}
 		s.batch = s.Partition.batch()
 	}
-	r, err := s.decoder.DecodeValue(root, raw, s.defaults(s.message))
+	r, err := s.decoder.DecodeValue(root, raw, record.Defaults{Tenant: s.source.only(), Enqueued: s.message.Enqueued})
 	return s.put(s.ctx, s.batch, s.message, index, raw, r, err)
 }
 
 // Broken gives what is no record to DEADLETTER.
-func (s *storing) Broken(index int, raw []byte, reason error) error {
+func (s *storing) Broken(index int, raw []byte, rest bool, reason error) error {
 	if s.stored(index) {
 		return nil
 	}
-	return s.dead(s.ctx, s.batch, s.message, index, raw, reason)
+	return s.dead(s.ctx, s.batch, s.message, index, raw, rest, reason)
 }
 
 // batch is what is going to be stored together, and the checkpoint that goes last.
 type batch struct {
 	messages []bus.Message
+	marks    []bus.Message // of earlier dead letters that these records replace
+	polled   bool
 	bytes    int
 	event    time.Time // of the newest record
 	to       record.Checkpoint
@@ -145,50 +151,78 @@ func (p *Partition) batch() *batch {
 	return b
 }
 
-func (b *batch) full(next int) bool {
-	return len(b.messages) >= maxRecords || len(b.messages) > 0 && b.bytes+next > maxBytes
-}
-
-func (p *Partition) defaults(m Message) record.Defaults {
-	d := record.Defaults{Enqueued: m.Enqueued}
-	if len(p.source.Tenants) == 1 { // the tenant of records that name none
-		d.Tenant = p.source.Tenants[0]
-	}
-	return d
+// full says that a record of next bytes, with the marks of the earlier letters at its place, has no room any more.
+func (b *batch) full(next int, letters []string) bool {
+	return len(b.messages)+len(b.marks)+len(letters) >= maxRecords || len(b.messages) > 0 && b.bytes+next > maxBytes
 }
 
 // take decodes one record into the batch, or gives its bytes to DEADLETTER.
 func (p *Partition) take(ctx context.Context, b *batch, m Message, index int, raw []byte) error {
-	r, err := p.decoder.Decode(raw, p.defaults(m))
+	r, err := p.decoder.Decode(raw, record.Defaults{Tenant: p.source.only(), Enqueued: m.Enqueued})
 	return p.put(ctx, b, m, index, raw, r, err)
 }
 
 // put puts a record that was decoded into the batch, or its bytes into DEADLETTER.
 func (p *Partition) put(ctx context.Context, b *batch, m Message, index int, raw []byte, r *record.Record, err error) error {
-	if err == nil && !p.allowed(r.Tenant) {
-		err = fmt.Errorf("tenant %q is not on this source's list", r.Tenant)
+	if err == nil {
+		err = p.source.refuses(r)
 	}
 	if err != nil {
-		return p.dead(ctx, b, m, index, raw, err)
+		return p.dead(ctx, b, m, index, raw, false, err)
 	}
-	p.add(b, r, record.Position{Source: p.source.Name, Partition: p.partition, Sequence: m.Sequence, Index: index}, m.Enqueued)
+	at := record.Position{Source: p.source.Name, Partition: p.partition, Sequence: m.Sequence, Index: index}
+	p.add(b, r, at, m.Enqueued)
+	return p.supersede(ctx, b, at, raw, "")
+}
+
+// decode reads one record that is kept, and refuses one that the source may not carry.
+func (s Source) decode(raw []byte, tenant string, enqueued time.Time) (*record.Record, error) {
+	r, err := record.Decode(raw, record.Defaults{Tenant: tenant, Enqueued: enqueued})
+	if err == nil {
+		err = s.refuses(r)
+	}
+	return r, err
+}
+
+// refuses says why the source may not carry a record.
+func (s Source) refuses(r *record.Record) error {
+	if !s.allows(r.Tenant) {
+		return fmt.Errorf("tenant %q is not on this source's list", r.Tenant)
+	}
 	return nil
 }
 
 // add puts a decoded record into the batch.
 func (p *Partition) add(b *batch, r *record.Record, at record.Position, enqueued time.Time) {
-	header := nats.Header(r.Headers(at, enqueued))
-	b.messages = append(b.messages, bus.Message{Subject: bus.LogSubject(r.Tenant, r.Category, r.Actor.Key()), Header: header, Data: r.Raw})
-	b.bytes += len(r.Raw)
-	for name, values := range header {
-		b.bytes += len(name) + len(values[0])
-	}
+	message := logMessage(r, at, enqueued)
+	b.messages = append(b.messages, message)
+	b.bytes += size(message)
 	b.event = r.Time
 	b.to.Carry(r.Tenant, r.Category, enqueued, r.Time)
 }
 
-func (p *Partition) allowed(tenant string) bool {
-	return len(p.source.Tenants) == 0 || slices.ContainsFunc(p.source.Tenants, func(t string) bool { return strings.EqualFold(t, tenant) })
+func logMessage(r *record.Record, at record.Position, enqueued time.Time) bus.Message {
+	return bus.Message{Subject: bus.LogSubject(r.Tenant, r.Category, r.Actor.Key()), Header: r.Headers(at, enqueued), Data: r.Raw}
+}
+
+func size(m bus.Message) int {
+	n := len(m.Data)
+	for name, values := range m.Header {
+		n += len(name) + len(values[0])
+	}
+	return n
+}
+
+// only is the tenant of records that name none, where the source carries a single one.
+func (s Source) only() string {
+	if len(s.Tenants) == 1 {
+		return s.Tenants[0]
+	}
+	return ""
+}
+
+func (s Source) allows(tenant string) bool {
+	return len(s.Tenants) == 0 || slices.ContainsFunc(s.Tenants, func(t string) bool { return strings.EqualFold(t, tenant) })
 }
 
 // flush stores a batch and its checkpoint, together or not at all.
@@ -199,7 +233,7 @@ func (p *Partition) flush(ctx context.Context, b *batch) error {
 		return fmt.Errorf("encoding checkpoint: %w", err)
 	}
 	last := p.last
-	messages := append(b.messages, bus.Message{
+	messages := append(append(b.messages, b.marks...), bus.Message{
 		Subject: bus.CheckpointSubject(p.source.Name, p.partition), Data: data, ExpectLast: &last,
 		Header: nats.Header{"Nats-Rollup": {"sub"}, "Nats-TTL": {"never"}},
 	})

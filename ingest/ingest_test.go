@@ -73,12 +73,12 @@ func stored(t *testing.T, b *bus.Bus) (ids []string) {
 	return ids
 }
 
-type letter struct{ reason, object, body string }
+type dead struct{ reason, object, body string }
 
-func letters(t *testing.T, b *bus.Bus) (all []letter) {
+func letters(t *testing.T, b *bus.Bus) (all []dead) {
 	t.Helper()
 	require.NoError(t, b.Scan(t.Context(), bus.DeadLetters, "deadletter.>", time.Time{}, func(m jetstream.Msg) error {
-		all = append(all, letter{m.Headers().Get(headerReason), m.Headers().Get(headerObject), string(m.Data())})
+		all = append(all, dead{m.Headers().Get(headerReason), m.Headers().Get(headerObject), string(m.Data())})
 		return nil
 	}))
 	return all
@@ -211,37 +211,37 @@ func TestWhatCannotBeStoredIsADeadLetter(t *testing.T) {
 	for name, c := range map[string]struct {
 		body    []byte
 		stored  []string
-		letters []letter
+		letters []dead
 	}{
 		"truncated envelope": {
 			[]byte(`{"records":[` + good + `,{"time":"2026`), []string{"good"},
-			[]letter{{reason: "reading record 1: at byte 13: expected the end of a string, the document ends", body: `{"time":"2026`}},
+			[]dead{{reason: "reading record 1: at byte 13: expected the end of a string, the document ends", body: `{"time":"2026`}},
 		},
 		"a record of 2 MiB amid others": {
 			envelope(good, large, good), []string{"good", "good"},
-			[]letter{{reason: fmt.Sprintf("record has %d bytes, at most %d are stored", len(large), record.MaxBytes), body: large}},
+			[]dead{{reason: fmt.Sprintf("record has %d bytes, at most %d are stored", len(large), record.MaxBytes), body: large}},
 		},
 		"a record with a quote too few amid others": {
 			envelope(good, `{"time":"2026-03-02T08:10:05Z","category":"SignInLogs","properties":{"id":"bad}}`, good, good), []string{"good", "good", "good"},
-			[]letter{{reason: "reading record 1: at byte 83: expected , or }", body: `{"time":"2026-03-02T08:10:05Z","category":"SignInLogs","properties":{"id":"bad}}`}},
+			[]dead{{reason: "reading record 1: at byte 83: expected , or }", body: `{"time":"2026-03-02T08:10:05Z","category":"SignInLogs","properties":{"id":"bad}}`}},
 		},
 		"binary noise": {
 			[]byte(noise), nil,
-			[]letter{{reason: "expected an object with records", body: noise}},
+			[]dead{{reason: "expected an object with records", body: noise}},
 		},
 		"a record of a tenant that is not on the list": {
 			envelope(foreign, good), []string{"good"},
-			[]letter{{reason: `tenant "11111111-0000-4000-8000-000000000000" is not on this source's list`, body: foreign}},
+			[]dead{{reason: `tenant "11111111-0000-4000-8000-000000000000" is not on this source's list`, body: foreign}},
 		},
 		"a tenant that no header can hold": {
 			envelope(endless, good), []string{"good"},
-			[]letter{{reason: "tenant has 100000 bytes, category 10: at most 256 are expected", body: endless}},
+			[]dead{{reason: "tenant has 100000 bytes, category 10: at most 256 are expected", body: endless}},
 		},
 		"no record at all": {
 			envelope(`7`, `null`, good), []string{"good"},
-			[]letter{{reason: "a record is a JSON object, this is a number", body: `7`}, {reason: "a record is a JSON object, this is null", body: `null`}},
+			[]dead{{reason: "a record is a JSON object, this is a number", body: `7`}, {reason: "a record is a JSON object, this is null", body: `null`}},
 		},
-		"nothing": {nil, nil, []letter{{reason: "the message is empty"}}},
+		"nothing": {nil, nil, []dead{{reason: "the message is empty"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := openBus(t, t.TempDir(), 0)

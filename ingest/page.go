@@ -39,6 +39,7 @@ func (p *Partition) StorePage(ctx context.Context, page Page) error {
 		}
 	}
 	b := p.batch()
+	b.polled = true
 	b.to.Sequence, b.to.Next, b.to.Done = p.at.Sequence+1, 0, true
 	m := Message{Sequence: b.to.Sequence, Enqueued: now}
 	index := 0
@@ -47,12 +48,13 @@ func (p *Partition) StorePage(ctx context.Context, page Page) error {
 		if _, stored := marks[key]; stored {
 			continue
 		}
-		if b.full(len(raw)) {
+		if b.full(len(raw), p.before[spot{m.Sequence, index}]) {
 			b.to.Recent = writeMarks(marks)
 			if err := p.flush(ctx, b); err != nil {
 				return err
 			}
 			b = p.batch()
+			b.polled = true
 			b.to.Sequence, index = p.at.Sequence+1, 0
 			m.Sequence = b.to.Sequence
 		}

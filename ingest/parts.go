@@ -33,7 +33,7 @@ func (p *Partition) StoreParts(ctx context.Context, parts []Part, cursor func(ta
 	b, m := p.parts()
 	index := 0
 	for taken, part := range parts {
-		if b.full(min(len(part.Raw), bus.MaxPayload)) {
+		if b.full(min(len(part.Raw), bus.MaxPayload), p.before[spot{m.Sequence, index}]) {
 			if err := stored(b, taken); err != nil {
 				return err
 			}
@@ -42,7 +42,7 @@ func (p *Partition) StoreParts(ctx context.Context, parts []Part, cursor func(ta
 		}
 		var err error
 		if part.Err != nil {
-			err = p.dead(ctx, b, m, index, part.Raw, part.Err)
+			err = p.dead(ctx, b, m, index, part.Raw, false, part.Err)
 		} else {
 			err = p.take(ctx, b, m, index, part.Raw)
 		}
@@ -56,6 +56,7 @@ func (p *Partition) StoreParts(ctx context.Context, parts []Part, cursor func(ta
 
 func (p *Partition) parts() (*batch, Message) {
 	b := p.batch()
+	b.polled = true
 	b.to.Sequence, b.to.Next, b.to.Done = p.at.Sequence+1, 0, true
 	return b, Message{Sequence: b.to.Sequence, Enqueued: p.source.Clock.Now().UTC()}
 }

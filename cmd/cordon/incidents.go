@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 
-	"cordon/internal/app"
 	"cordon/internal/console"
 	"cordon/internal/console/client"
 	"cordon/internal/incident"
@@ -17,35 +15,8 @@ import (
 )
 
 func incidentsCommand() *cobra.Command {
-	var data, as string
 	cmd := &cobra.Command{Use: "incidents", Short: "See the incidents of the running Cordon, and decide"}
-	cmd.PersistentFlags().StringVar(&data, "data", "data", "data `folder` of the running Cordon")
-	cmd.PersistentFlags().StringVar(&as, "as", "", "`analyst` to act as; the first one otherwise")
-	connect := func() (*client.Client, error) {
-		cache, err := app.CacheFolder()
-		if err != nil {
-			return nil, err
-		}
-		run, err := app.ReadRunFile(data, cache)
-		if err != nil {
-			return nil, err
-		}
-		if token := os.Getenv("CORDON_TOKEN"); token != "" {
-			return client.New(run.Address, token), nil
-		}
-		token, ok := run.Tokens[as]
-		if as == "" {
-			for name := range run.Tokens {
-				if !ok || name < as {
-					as, token, ok = name, run.Tokens[name], true
-				}
-			}
-		}
-		if !ok {
-			return nil, fmt.Errorf("there is no analyst %q here; set CORDON_TOKEN, or name one with --as", as)
-		}
-		return client.New(run.Address, token), nil
-	}
+	connect := connecting(cmd)
 	cmd.AddCommand(listCommand(connect), showCommand(connect))
 	for _, v := range []struct{ use, verb, short string }{
 		{"approve", "approve", "Approve a step that waits"},
@@ -59,8 +30,6 @@ func incidentsCommand() *cobra.Command {
 	cmd.AddCommand(closeCommand(connect))
 	return cmd
 }
-
-type connector func() (*client.Client, error)
 
 func listCommand(connect connector) *cobra.Command {
 	return &cobra.Command{Use: "list", Short: "List incidents", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {

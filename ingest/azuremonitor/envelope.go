@@ -16,8 +16,9 @@ type Visitor interface {
 	// Record takes a complete JSON value that stands where a record should; root is raw as it was read, until the
 	// call returns.
 	Record(index int, raw []byte, root tape.Value) error
-	// Broken takes bytes that could not be read, up to where the next record begins.
-	Broken(index int, raw []byte, reason error) error
+	// Broken takes bytes that could not be read, up to where the next record begins; rest says that there is none: what
+	// stands there is the message's end, which may hold several.
+	Broken(index int, raw []byte, rest bool, reason error) error
 }
 
 // Splitter takes messages apart, one after the other in the same memory.
@@ -95,15 +96,13 @@ func (s *Splitter) value() error {
 		}
 		return s.record()
 	}
-	if s.lost { // behind what was broken
-		switch s.body[s.at] {
-		case ']', '}':
-			s.at++
-			return nil
-		case ',':
-			s.at++
-			return s.array()
-		}
+	switch c := s.body[s.at]; {
+	case c == ',': // behind what was broken, or in the end of a message that was kept
+		s.at++
+		return s.array()
+	case c == ']' || c == '}': // nothing that could be lost
+		s.at++
+		return nil
 	}
 	return s.resume(errors.New("expected an object with records"))
 }
@@ -261,7 +260,7 @@ func (s *Splitter) broken(to int, reason error) error {
 	s.at, s.lost = to, true
 	index := s.index
 	s.index++
-	return s.visit.Broken(index, raw, reason)
+	return s.visit.Broken(index, raw, to == len(s.body), reason)
 }
 
 // marks are members that records have and what stands inside of them has not.

@@ -29,7 +29,7 @@ func (p *parts) Record(index int, raw []byte, root tape.Value) error {
 	return p.stop
 }
 
-func (p *parts) Broken(index int, raw []byte, reason error) error {
+func (p *parts) Broken(index int, raw []byte, _ bool, reason error) error {
 	if index != len(p.all) {
 		return fmt.Errorf("part %d of %d", index, len(p.all))
 	}

@@ -106,6 +106,12 @@ func New(cfg Config, b *bus.Bus, c clock.Clock, log *zap.Logger) (*Poller, error
 	return p, nil
 }
 
+// Tenant is whose logs the poller reads.
+func (p *Poller) Tenant() string { return p.cfg.Tenant }
+
+// Sources are the names under which it stores what polling and searches bring.
+func (p *Poller) Sources() []string { return []string{p.cfg.Name(), p.cfg.searches()} }
+
 func (p *Poller) setPace(at pace) {
 	p.pace = at
 	p.graph = newBudget(p.clock, p.sleep, at.span, at.gap)
@@ -114,6 +120,8 @@ func (p *Poller) setPace(at pace) {
 
 // Name is what the source is called in checkpoints.
 func (c Config) Name() string { return c.Tenant + "/graph" }
+
+func (c Config) searches() string { return c.Tenant + "/graph-search" }
 
 // Run reads every log until ctx ends. What fails is tried again for as long as it takes, and holds up no other log.
 func (p *Poller) Run(ctx context.Context) error {

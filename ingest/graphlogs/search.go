@@ -55,7 +55,7 @@ func (p *Poller) Search(ctx context.Context, s Search) (found int64, err error) 
 	if s.User == "" || !s.From.Before(s.To) {
 		return 0, errors.New("searching the unified audit log: a user, and a time before the other, are needed")
 	}
-	partition, err := p.partition(ctx, p.cfg.Tenant+"/graph-search", s.Name())
+	partition, err := p.partition(ctx, p.cfg.searches(), s.Name())
 	if err != nil {
 		return 0, err
 	}

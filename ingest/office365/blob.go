@@ -145,7 +145,7 @@ type parts struct {
 
 func (p *parts) Record(_ int, raw []byte, _ tape.Value) error { return p.visit(raw) }
 
-func (p *parts) Broken(_ int, raw []byte, reason error) error {
+func (p *parts) Broken(_ int, raw []byte, _ bool, reason error) error {
 	p.broken = append(p.broken, broken{raw, reason})
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"cordon/actions"
 	"cordon/detectors"
 	"cordon/detectors/rules"
+	"cordon/ingest"
 	"cordon/internal/bus"
 	"cordon/internal/chat"
 	"cordon/internal/clock"
@@ -25,6 +26,8 @@ import (
 	"cordon/internal/directory"
 	"cordon/internal/evidence"
 	"cordon/internal/incident"
+	"cordon/internal/sources"
+	"cordon/internal/telemetry"
 	"cordon/playbooks"
 	"cordon/playbooks/library"
 	"go.uber.org/zap"
@@ -49,7 +52,9 @@ type App struct {
 	dir     *directory.Directory
 	tenants *tenants
 	crew    *crew.Crew
+	readers *readers
 	console *console.Server
+	board   *sources.Board
 	listen  net.Listener
 	people  []console.Analyst
 	local   []console.Analyst // whose tokens stand in run.json
@@ -104,7 +109,16 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 		return nil, err
 	}
 	a.store = incident.NewStore(a.bus)
-	a.console, err = console.New(console.Config{Bus: a.bus, Store: a.store, Clock: a.clock, Analysts: a.people, Tenant: a.tenants.Name, Mode: a.tenants.Mode, Secure: strings.HasPrefix(cfg.URL, "https://"), Log: o.Log})
+	if a.readers, err = a.newReaders(); err != nil {
+		return nil, err
+	}
+	a.board = sources.New(a.bus, a.clock, cfg.Lateness.Records(), a.log)
+	metrics, err := telemetry.Handler(a.log, telemetry.Sources{Board: a.board})
+	if err != nil {
+		return nil, fmt.Errorf("preparing metrics: %w", err)
+	}
+	a.console, err = console.New(console.Config{Bus: a.bus, Store: a.store, Clock: a.clock, Analysts: a.people, Tenant: a.tenants.Name, Mode: a.tenants.Mode, Secure: strings.HasPrefix(cfg.URL, "https://"), Log: o.Log,
+		Letters: ingest.NewLetters(a.bus, a.clock, a.readers.source), Sources: a.board, Hooks: a.readers.hooks, Metrics: metrics})
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +161,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.run(running, "actions", actions.NewWorker(a.bus, a.store, a.tenants, a.clock, a.log).Run)
 	a.run(running, "evidence", (&evidence.Keeper{Bus: a.bus, Store: a.store, Clock: a.clock}).Run)
 	a.run(running, "console", func(ctx context.Context) error { return a.console.Serve(ctx, a.listen) })
+	a.run(running, "sources", a.board.Run)
 	a.run(running, "directory", a.keepDirectory)
 	if s := a.cfg.Chat.Slack; s != nil {
 		token, err := s.Token.Read()
@@ -157,12 +172,8 @@ func (a *App) Start(ctx context.Context) error {
 			Link: func(n uint64) string { return fmt.Sprintf("%s/i/%d", a.URL(), n) }})
 		a.run(running, "chat", slack.Run)
 	}
-	sources, err := a.newSources()
-	if err != nil {
-		return errors.Join(err, a.Stop(ctx))
-	}
 	a.run(running, "crew", a.crew.Run)
-	for _, s := range sources.list {
+	for _, s := range a.readers.list {
 		a.run(running, "ingest", s.Run)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"cordon/ingest"
 	"cordon/ingest/directory"
 	"cordon/ingest/eventhubs"
 	"cordon/ingest/graphlogs"
@@ -16,16 +17,28 @@ import (
 	"cordon/internal/crew"
 )
 
-// source brings records until ctx ends.
-type source interface {
+// reader brings a source's records until ctx ends.
+type reader interface {
 	Run(ctx context.Context) error
 }
 
-// sources are what this instance reads: its share of each hub's partitions, and of the tenants that are polled.
-type sources struct {
-	list  []source
-	hooks map[string]http.Handler      // by path: where services call us
-	graph map[string]*graphlogs.Poller // by tenant
+// readers are what this instance reads: its share of each hub's partitions, and of the tenants that are polled.
+type readers struct {
+	list    []reader
+	sources map[string]ingest.Source     // by name in lower case
+	hooks   map[string]http.Handler      // by path: where services call us
+	graph   map[string]*graphlogs.Poller // by tenant, in lower case
+}
+
+func (r *readers) add(s ingest.Source, by reader) {
+	r.sources[strings.ToLower(s.Name)] = s
+	r.list = append(r.list, by)
+}
+
+// source finds a source as it is configured, for a replay of its dead letters.
+func (r *readers) source(name string) (ingest.Source, bool) {
+	s, ok := r.sources[strings.ToLower(name)]
+	return s, ok
 }
 
 // newCrew is who shares the work: alone on embedded NATS, where there can be no other.
@@ -44,8 +57,8 @@ func newCrew(a *App) (*crew.Crew, error) {
 	return crew.New(a.bus, name, a.log), nil
 }
 
-func (a *App) newSources() (*sources, error) {
-	s := &sources{hooks: map[string]http.Handler{}, graph: map[string]*graphlogs.Poller{}}
+func (a *App) newReaders() (*readers, error) {
+	s := &readers{sources: map[string]ingest.Source{}, hooks: map[string]http.Handler{}, graph: map[string]*graphlogs.Poller{}}
 	var polled []string // whose turn is shared out
 	for _, t := range a.cfg.Tenants {
 		polled = append(polled, t.ID)
@@ -68,7 +81,7 @@ func (a *App) newSources() (*sources, error) {
 	return s, nil
 }
 
-func (a *App) addSource(s *sources, polled []string, n int, t config.Tenant, from config.Source) error {
+func (a *App) addSource(s *readers, polled []string, n int, t config.Tenant, from config.Source) error {
 	switch {
 	case from.EventHub != nil:
 		h := from.EventHub
@@ -83,7 +96,7 @@ func (a *App) addSource(s *sources, polled []string, n int, t config.Tenant, fro
 		if err != nil {
 			return err
 		}
-		s.list = append(s.list, eventhubs.New(cfg, a.bus, a.crew, a.clock, a.log))
+		s.add(ingest.Source{Name: cfg.Name(), Tenants: cfg.Tenants, Clock: a.clock}, eventhubs.New(cfg, a.bus, a.crew, a.clock, a.log))
 	case from.Graph != nil:
 		credential, err := t.Credential.For(t.ID)
 		if err != nil {
@@ -94,7 +107,7 @@ func (a *App) addSource(s *sources, polled []string, n int, t config.Tenant, fro
 			return err
 		}
 		s.graph[strings.ToLower(t.ID)] = p
-		s.list = append(s.list, a.polled(polled, n, p))
+		a.addPoller(s, p, a.polled(polled, n, p))
 	case from.Office365 != nil:
 		o := from.Office365
 		cfg := office365.Config{URL: o.URL, Tenant: t.ID, Content: o.Content, Publisher: o.Publisher, Backfill: o.Since}
@@ -120,14 +133,23 @@ func (a *App) addSource(s *sources, polled []string, n int, t config.Tenant, fro
 			}
 			s.hooks[at.Path] = src.Webhook()
 		}
-		s.list = append(s.list, a.polled(polled, n, src))
+		s.add(ingest.Source{Name: cfg.Name(), Tenants: []string{t.ID}, Clock: a.clock}, a.polled(polled, n, src))
 	case from.Directory != nil:
-		s.list = append(s.list, directory.New(directory.Config{Path: from.Directory.Path, Tenants: []string{t.ID}, Move: from.Directory.Move}, a.bus, a.clock, a.log))
+		cfg := directory.Config{Path: from.Directory.Path, Tenants: []string{t.ID}, Move: from.Directory.Move}
+		s.add(ingest.Source{Name: cfg.Name(), Tenants: cfg.Tenants, Clock: a.clock}, directory.New(cfg, a.bus, a.clock, a.log))
 	}
 	return nil
 }
 
-func (a *App) addPartner(s *sources, polled []string, n int, p config.Partner) error {
+// addPoller adds a tenant's log poller; what its searches bring is a source of its own.
+func (a *App) addPoller(s *readers, p *graphlogs.Poller, by reader) {
+	for _, name := range p.Sources() {
+		s.sources[strings.ToLower(name)] = ingest.Source{Name: name, Tenants: []string{p.Tenant()}, Clock: a.clock}
+	}
+	s.list = append(s.list, by)
+}
+
+func (a *App) addPartner(s *readers, polled []string, n int, p config.Partner) error {
 	if len(p.Logs) == 0 {
 		return nil
 	}
@@ -143,7 +165,7 @@ func (a *App) addPartner(s *sources, polled []string, n int, p config.Partner) e
 	if err != nil {
 		return err
 	}
-	s.list = append(s.list, a.polled(polled, n, poller))
+	a.addPoller(s, poller, a.polled(polled, n, poller))
 	return nil
 }
 
@@ -170,21 +192,21 @@ func graphHost(base string) string {
 
 // polled is a source that calls a tenant's APIs: one instance does so for a tenant, so that one budget is enough.
 type polled struct {
-	source
+	reader
 	crew   *crew.Crew
 	items  []string
 	number int
 }
 
-func (a *App) polled(items []string, number int, s source) source {
-	return &polled{source: s, crew: a.crew, items: items, number: number}
+func (a *App) polled(items []string, number int, r reader) reader {
+	return &polled{reader: r, crew: a.crew, items: items, number: number}
 }
 
 func (p *polled) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p.crew.Keep(ctx, p.items, p.number, func(mine context.Context) {
-		if err := p.source.Run(mine); err != nil {
+		if err := p.reader.Run(mine); err != nil {
 			cancel(err)
 		}
 	})

@@ -228,7 +228,11 @@ func (b *Bus) Since(ctx context.Context, stream string, t time.Time) (uint64, er
 // Scan calls visit with each message that a stream holds on a subject and that was stored since a time, and ends
 // with the last one that was there when it began.
 func (b *Bus) Scan(ctx context.Context, stream, subject string, since time.Time, visit func(jetstream.Msg) error) error {
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: 10 * time.Second}
+	return b.scan(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}}, since, visit)
+}
+
+func (b *Bus) scan(ctx context.Context, stream string, cfg jetstream.OrderedConsumerConfig, since time.Time, visit func(jetstream.Msg) error) error {
+	cfg.DeliverPolicy, cfg.InactiveThreshold = jetstream.DeliverAllPolicy, 10*time.Second
 	if !since.IsZero() && since.Before(time.Now()) {
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
 	}

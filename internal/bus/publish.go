@@ -2,8 +2,6 @@ package bus
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -181,18 +179,4 @@ func (b *Bus) After(ctx context.Context, stream, subject string, seq uint64, vis
 		}
 		seq = msg.Sequence
 	}
-}
-
-// PutObject stores bytes that are larger than a message and returns the name to find them by: their SHA-256.
-func (b *Bus) PutObject(ctx context.Context, data []byte) (digest string, err error) {
-	store, err := b.js.ObjectStore(ctx, objects)
-	if err != nil {
-		return "", fmt.Errorf("opening the object store: %w", err)
-	}
-	sum := sha256.Sum256(data)
-	digest = hex.EncodeToString(sum[:])
-	if _, err := store.PutBytes(ctx, digest, data); err != nil {
-		return "", fmt.Errorf("storing an object: %w", err)
-	}
-	return digest, nil
 }

@@ -40,7 +40,8 @@ func shard(from, to string) *jetstream.SubjectTransformConfig {
 }
 
 // streams lists what Cordon keeps, in the order of the flow. Incidents can neither be deleted nor purged: they are
-// the audit trail. LOGS refuses new messages when it is full, which slows ingest down; dropping unread records
+// the audit trail. In LOGS the marks of replayed dead letters stand beside the records, for they must land with them in
+// one batch; nobody who reads records or checkpoints sees them. LOGS refuses new messages when it is full, which slows ingest down; dropping unread records
 // would be silent.
 func streams(cfg Config) []jetstream.StreamConfig {
 	logsMax := cfg.LogsMaxBytes
@@ -48,7 +49,7 @@ func streams(cfg Config) []jetstream.StreamConfig {
 		logsMax = -1
 	}
 	return []jetstream.StreamConfig{
-		{Name: Logs, Subjects: []string{"in.*.*.*", "cp.*.*"},
+		{Name: Logs, Subjects: []string{"in.*.*.*", "cp.*.*", "replayed.*.*.*"},
 			SubjectTransform: shard("in.*.*.*", fmt.Sprintf("logs.{{partition(%d,1)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}", Shards)),
 			MaxAge:           35 * day, MaxBytes: logsMax, Discard: jetstream.DiscardNew,
 			AllowAtomicPublish: true, AllowRollup: true, AllowMsgTTL: true, AllowDirect: true},

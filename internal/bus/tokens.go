@@ -56,6 +56,19 @@ func DeadLetterSubject(source, partition, position string) string {
 	return "deadletter." + Token(source) + "." + Token(partition) + "." + Token(position)
 }
 
+// ReplayedSubject is where the mark stands that says that a dead letter was replayed. Letters and marks are one to one.
+func ReplayedSubject(letter string) string {
+	return "replayed." + strings.TrimPrefix(letter, "deadletter.")
+}
+
+// DeadLettersOf selects the letters of one source, or of all where source is empty.
+func DeadLettersOf(source string) string {
+	if source == "" {
+		return "deadletter.>"
+	}
+	return "deadletter." + Token(source) + ".*.*"
+}
+
 // FindingSubject is where a finding about a tenant is published; a subject transform adds the shard.
 func FindingSubject(tenant string) string { return "finding." + Token(tenant) }
 

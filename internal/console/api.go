@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cordon/internal/incident"
+	"cordon/internal/letter"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 )
@@ -67,9 +68,14 @@ func (s *Server) api(h handler) http.HandlerFunc {
 // explain turns an error into what a person may read; what is inside goes to the log.
 func (s *Server) explain(err error) (int, string) {
 	var refusal *incident.Refusal
+	var letters *letter.Refusal
 	switch {
 	case errors.As(err, &refusal):
 		return http.StatusConflict, refusal.Reason
+	case errors.As(err, &letters):
+		return http.StatusConflict, letters.Reason
+	case errors.Is(err, letter.ErrNone):
+		return http.StatusNotFound, letter.ErrNone.Error()
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return http.StatusNotFound, "there is no such incident"
 	case errors.Is(err, errBadRequest):

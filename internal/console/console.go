@@ -19,6 +19,7 @@ import (
 	"cordon/internal/bus"
 	"cordon/internal/clock"
 	"cordon/internal/incident"
+	"cordon/internal/sources"
 	"go.uber.org/zap"
 )
 
@@ -35,6 +36,12 @@ type Config struct {
 	Mode     func(id string) string
 	Secure   bool // people come by https: cookies travel no other way
 	Log      *zap.Logger
+
+	// What follows may be left out; what it serves is then not there.
+	Letters Letters
+	Sources *sources.Board
+	Metrics http.Handler
+	Hooks   map[string]http.Handler // by path: where services call Cordon, each with a secret of its own
 }
 
 // Analyst is a person and the token that proves who he is.
@@ -79,12 +86,33 @@ func New(cfg Config) (*Server, error) {
 	mux.HandleFunc("GET /api/v1/incidents/{number}", s.api(s.apiShow))
 	mux.HandleFunc("GET /api/v1/incidents/{number}/events", s.api(s.apiEvents))
 	mux.HandleFunc("POST /api/v1/incidents/{number}/decisions", s.api(s.apiDecide))
+	if cfg.Sources != nil {
+		mux.HandleFunc("GET /sources", s.page(s.sources))
+		mux.HandleFunc("GET /api/v1/sources", s.api(s.apiSources))
+	}
+	if cfg.Metrics != nil {
+		mux.HandleFunc("GET /metrics", s.api(s.metrics))
+	}
+	bounded := http.NewServeMux()
+	bounded.Handle("/", http.MaxBytesHandler(mux, 64<<10))
+	if cfg.Letters != nil {
+		mux.HandleFunc("GET /api/v1/deadletters", s.api(s.apiLetters))
+		mux.HandleFunc("GET /api/v1/deadletters/{id}", s.api(s.apiLetter))
+		mux.HandleFunc("POST /api/v1/deadletters/replay", s.api(s.apiReplayAll))
+		bounded.Handle("POST /api/v1/deadletters/{id}/replay", http.MaxBytesHandler(s.api(s.apiReplay), maxMended))
+	}
+	for path, hook := range cfg.Hooks {
+		bounded.Handle("POST "+path, http.MaxBytesHandler(hook, maxHook))
+	}
 	s.web = &http.Server{
-		Handler:           headers(http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, 64<<10))),
+		Handler:           headers(http.NewCrossOriginProtection().Handler(bounded)),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 	}
 	return s, nil
 }
+
+// maxHook bounds what a service may send to a hook at once.
+const maxHook = 1 << 20
 
 // headers keep the page to itself: its own scripts and styles, no frame around it, nothing sent elsewhere.
 func headers(next http.Handler) http.Handler {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"cordon/ingest"
 	"cordon/internal/bus"
 	"cordon/internal/clock"
 	"cordon/internal/console"
@@ -21,6 +22,9 @@ import (
 	"cordon/internal/directory"
 	"cordon/internal/finding"
 	"cordon/internal/incident"
+	"cordon/internal/record"
+	"cordon/internal/sources"
+	"cordon/internal/telemetry"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -59,7 +63,13 @@ func open(t *testing.T) *house {
 		{Person: incident.Person{Name: "reader"}, Token: "token-of-reader"},
 		{Person: incident.Person{Name: "nobody"}}, // whose token was left empty
 	}
-	h.server, err = console.New(console.Config{Bus: b, Store: h.store, Clock: clock.Wall{}, Analysts: people,
+	board := sources.New(b, clock.Wall{}, record.DefaultLateness(), zap.NewNop())
+	metrics, err := telemetry.Handler(zap.NewNop(), telemetry.Sources{Board: board})
+	require.NoError(t, err)
+	h.server, err = console.New(console.Config{Sources: board, Metrics: metrics,
+		Letters: ingest.NewLetters(b, clock.Wall{}, func(name string) (ingest.Source, bool) {
+			return ingest.Source{Name: name, Clock: clock.Wall{}}, name == "ns/hub"
+		}), Bus: b, Store: h.store, Clock: clock.Wall{}, Analysts: people,
 		Tenant: func(string) string { return "Contoso" }, Mode: func(string) string { return "automatic" }, Log: zap.NewNop()})
 	require.NoError(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -68,10 +78,13 @@ func open(t *testing.T) *house {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.close = cancel
 	done := make(chan error, 1)
+	followed := make(chan error, 1)
 	go func() { done <- h.server.Serve(ctx, l) }()
+	go func() { followed <- board.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, <-done)
+		require.NoError(t, <-followed)
 		http.DefaultClient.CloseIdleConnections()
 	})
 
@@ -155,7 +168,8 @@ func TestNobodyComesInWithoutAToken(t *testing.T) {
 		"an empty session": func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "cordon", Value: ""}) },
 		"a prefix":         bearer("Bearer token-of-ale"),
 	} {
-		for _, path := range []string{"/", "/i/1", "/i/1/report.md", "/events", "/api/v1/incidents", "/api/v1/incidents/1", "/api/v1/incidents/1/events", "/api/v1/incidents/99"} {
+		for _, path := range []string{"/", "/i/1", "/i/1/report.md", "/events", "/api/v1/incidents", "/api/v1/incidents/1", "/api/v1/incidents/1/events", "/api/v1/incidents/99",
+			"/sources", "/api/v1/sources", "/metrics", "/api/v1/deadletters", "/api/v1/deadletters/x"} {
 			status, _, body := h.ask("GET", path, "", how)
 			require.Equal(t, 401, status, "%s: %s", name, path)
 			for _, leak := range []string{"alert", "Contoso", contoso, "signed in", "contain.1", "Disable", "alex"} {
@@ -431,7 +445,7 @@ func TestNamesAreEscapedOnThePage(t *testing.T) {
 
 func TestEveryAnswerCarriesTheHeaders(t *testing.T) {
 	h := open(t)
-	for _, path := range []string{"/", "/i/1", "/login", "/static/console.js", "/api/v1/incidents", "/nothing"} {
+	for _, path := range []string{"/", "/i/1", "/login", "/static/console.js", "/api/v1/incidents", "/nothing", "/sources", "/metrics", "/api/v1/deadletters/x/replay"} {
 		for _, how := range []func(*http.Request){func(*http.Request) {}, as("alex")} {
 			_, header, _ := h.ask("GET", path, "", how)
 			policy := header.Get("Content-Security-Policy")

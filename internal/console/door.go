@@ -130,7 +130,7 @@ func (s *Server) loginToken(w http.ResponseWriter, r *http.Request) {
 func (s *Server) enter(w http.ResponseWriter, r *http.Request, p incident.Person, next string) {
 	id, err := random()
 	if err == nil {
-		err = s.journal(r.Context(), p.Name, "login")
+		err = s.journal(r.Context(), p.Name, "login", nil)
 	}
 	if err != nil {
 		s.cfg.Log.Error("logging in", zap.Error(err))
@@ -151,14 +151,14 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, p incident.Person
 }
 
 // journal records what a person does outside any incident.
-func (s *Server) journal(ctx context.Context, who, what string) error {
+func (s *Server) journal(ctx context.Context, who, what string, about any) error {
 	subject := bus.AuditSubject("cordon")
 	for {
 		last, err := s.cfg.Bus.Last(ctx, bus.Audit, subject)
 		if err != nil {
 			return err
 		}
-		e, err := incident.New(what, who, "", s.cfg.Clock.Now(), nil)
+		e, err := incident.New(what, who, "", s.cfg.Clock.Now(), about)
 		if err != nil {
 			return err
 		}

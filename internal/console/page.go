@@ -57,7 +57,8 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, p incident.Person)
 	s.render(w, "list", struct {
 		Person    incident.Person
 		Incidents []Summary
-	}{p, list})
+		Sources   bool // there is a page about them
+	}{p, list, s.cfg.Sources != nil})
 	return nil
 }
 
@@ -169,11 +170,14 @@ func functions(cfg Config) template.FuncMap {
 				Step  *incident.Step
 			}{where, i, s}
 		},
-		"stamp":  func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04:05 UTC") },
-		"zero":   func(t time.Time) bool { return t.IsZero() },
-		"tenant": cfg.Tenant,
-		"mode":   cfg.Mode,
-		"title":  func(s string) string { return strings.ToUpper(s[:1]) + s[1:] },
+		"stamp":   func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04:05 UTC") },
+		"zero":    func(t time.Time) bool { return t.IsZero() },
+		"span":    span,
+		"size":    size,
+		"percent": func(ratio float64) string { return fmt.Sprintf("%.0f %%", 100*ratio) },
+		"tenant":  cfg.Tenant,
+		"mode":    cfg.Mode,
+		"title":   func(s string) string { return strings.ToUpper(s[:1]) + s[1:] },
 		"short": func(s string) string {
 			if len(s) > 12 {
 				return s[:12]

@@ -46,11 +46,15 @@ func (r *Record) Digest() string {
 	return r.digest
 }
 
-// Fullness is how much a record says: the number of its scalars that are not empty. Of two revisions, and of the same
-// log from two sources, the one that says more is believed.
+// Fullness is how much a record says: the bytes of its properties' values, whatever stands around them. Of two
+// revisions, and of the same log from two sources, the one that says more is believed.
 func (r *Record) Fullness() int {
 	if r.fullness == 0 {
-		r.fullness = 1 + r.root.Filled()
+		said := r.properties
+		if said.Kind() != tape.Object {
+			said = r.root
+		}
+		r.fullness = 1 + said.Bytes()
 	}
 	return r.fullness
 }

@@ -20,7 +20,8 @@ func (p Position) String() string {
 	return fmt.Sprintf("%s/%s/%d/%d", url.PathEscape(p.Source), url.PathEscape(p.Partition), p.Sequence, p.Index)
 }
 
-func parsePosition(s string) (p Position, err error) {
+// ParsePosition reads what String wrote.
+func ParsePosition(s string) (p Position, err error) {
 	parts := strings.Split(s, "/")
 	if len(parts) != 4 {
 		return p, fmt.Errorf("position %q is not source/partition/sequence/index", clip(s))
@@ -91,7 +92,7 @@ func FromLogs(header map[string][]string, data []byte) (*Record, Position, error
 	if err != nil {
 		return nil, Position{}, fmt.Errorf("reading a stored record's tenant: %w", err)
 	}
-	position, err := parsePosition(get(HeaderPosition))
+	position, err := ParsePosition(get(HeaderPosition))
 	if err != nil {
 		return nil, Position{}, err
 	}

@@ -91,7 +91,7 @@ func TestBrokenHeadersAreErrors(t *testing.T) {
 func TestPositionsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := Position{rapid.String().Draw(t, "source"), rapid.String().Draw(t, "partition"), rapid.Int64().Draw(t, "sequence"), rapid.Int().Draw(t, "index")}
-		got, err := parsePosition(p.String())
+		got, err := ParsePosition(p.String())
 		require.NoError(t, err)
 		require.Equal(t, p, got)
 	})

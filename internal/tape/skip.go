@@ -3,7 +3,8 @@ package tape
 // Skip finds the end of the value that begins at src[at], by its brackets and quotes alone: it passes over what
 // Parse refuses, and ok is false where no end can be found.
 func Skip(src []byte, at int) (end int, ok bool) {
-	depth := 0
+	var room [64]byte
+	open := room[:0] // the brackets that want closing
 	for i := at; i < len(src); i++ {
 		switch src[i] {
 		case '"':
@@ -18,23 +19,26 @@ func Skip(src []byte, at int) (end int, ok bool) {
 					i++
 				}
 			}
-			if depth == 0 {
+			if len(open) == 0 {
 				return i + 1, true
 			}
 		case '{', '[':
-			depth++
+			open = append(open, src[i]+2) // the one that closes it: ASCII has it two places on
 		case '}', ']':
-			if depth--; depth == 0 {
-				return i + 1, true
-			}
-			if depth < 0 {
+			if len(open) == 0 {
 				return i, i > at // the end of what surrounds a bare word
 			}
+			if open[len(open)-1] != src[i] {
+				return i, false
+			}
+			if open = open[:len(open)-1]; len(open) == 0 {
+				return i + 1, true
+			}
 		case ',', ' ', '\n', '\r', '\t':
-			if depth == 0 {
+			if len(open) == 0 {
 				return i, i > at
 			}
 		}
 	}
-	return len(src), depth == 0 && at < len(src)
+	return len(src), len(open) == 0 && at < len(src)
 }

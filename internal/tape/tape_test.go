@@ -93,6 +93,15 @@ func TestFind(t *testing.T) {
 	require.Equal(t, `"a"`, string(v.Find("TenantId").JSON()))
 }
 
+func TestBytesCountWhatIsSaid(t *testing.T) {
+	var doc Doc
+	for src, want := range map[string]int{`{}`: 0, `{"long name":null,"b":""}`: 0, `{"a":"xy","b":[1,true,{"c":"z"}]}`: 8} {
+		v, err := doc.Parse([]byte(src))
+		require.NoError(t, err)
+		require.Equal(t, want, v.Bytes(), src)
+	}
+}
+
 func TestADocIsUsedAgainWithoutAllocating(t *testing.T) {
 	var doc Doc
 	src := []byte(`{"a":[1,2,{"b":"c\n"}],"d":"` + strings.Repeat("x", 2000) + `"}`)

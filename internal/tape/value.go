@@ -118,16 +118,16 @@ func (v Value) Members(visit func(name string, member Value) bool) {
 	}
 }
 
-// Filled counts the value's scalars, at any depth, that are neither null nor empty.
-func (v Value) Filled() int {
+// Bytes counts those of the value's scalars, at any depth; names and nulls are none.
+func (v Value) Bytes() int {
 	if v.doc == nil {
 		return 0
 	}
-	d, filled := v.doc, 0
+	d, n := v.doc, 0
 	for i, end := v.i, d.nodes[v.i].next; i < end; i++ {
-		if n := &d.nodes[i]; n.kind >= True && n.kind <= String && n.end > n.start && !n.name {
-			filled++
+		if at := &d.nodes[i]; at.kind >= True && at.kind <= String && !at.name {
+			n += int(at.end - at.start)
 		}
 	}
-	return filled
+	return n
 }

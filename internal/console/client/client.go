@@ -23,8 +23,11 @@ type Client struct {
 
 // New returns a client.
 func New(base, token string) *Client {
-	return &Client{Base: base, Token: token, web: http.Client{Timeout: 15 * time.Second}}
+	return &Client{Base: base, Token: token, web: http.Client{}}
 }
+
+// patience is how long an answer may take.
+const patience = 15 * time.Second
 
 // maxAnswer bounds what is read of an answer.
 const maxAnswer = 64 << 20
@@ -62,6 +65,13 @@ func (c *Client) Decide(ctx context.Context, number uint64, d console.Decision, 
 }
 
 func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return c.patiently(ctx, method, path, body, into)
+}
+
+// patiently is call without a time of its own.
+func (c *Client) patiently(ctx context.Context, method, path string, body, into any) error {
 	var in io.Reader
 	if body != nil {
 		data, err := json.Marshal(body)
