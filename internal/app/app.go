@@ -16,8 +16,10 @@ import (
 	"cordon/actions"
 	"cordon/detectors"
 	"cordon/detectors/rules"
+	"cordon/detectors/silence"
 	"cordon/ingest"
 	"cordon/internal/bus"
+	"cordon/internal/canary"
 	"cordon/internal/chat"
 	"cordon/internal/clock"
 	"cordon/internal/config"
@@ -157,6 +159,10 @@ func (a *App) Start(ctx context.Context) error {
 	running, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
 	a.run(running, "detectors", room.Run)
+	a.run(running, "silence", silence.New(silence.Config{Sources: a.readers.expected, Own: a.own(), Lateness: a.cfg.Lateness.Records(), Name: a.tenants.Name}, a.bus, a.clock, a.log).Run)
+	if birds := a.canaries(); len(birds) > 0 {
+		a.run(running, "canary", canary.New(canary.Config{AppID: a.cfg.Application.ID, Tenants: birds}, a.bus, a.clock, a.log).Run)
+	}
 	a.run(running, "playbooks", playbooks.New(a.bus, a.store, books, a.tenants, a.clock, a.log).Run)
 	a.run(running, "actions", actions.NewWorker(a.bus, a.store, a.tenants, a.clock, a.log).Run)
 	a.run(running, "evidence", (&evidence.Keeper{Bus: a.bus, Store: a.store, Clock: a.clock}).Run)
@@ -177,6 +183,22 @@ func (a *App) Start(ctx context.Context) error {
 		a.run(running, "ingest", s.Run)
 	}
 	return nil
+}
+
+// own are the names under which Cordon itself acts.
+func (a *App) own() []string {
+	return append([]string{a.cfg.Application.ID}, a.cfg.Application.Objects...)
+}
+
+// canaries are the tenants where Cordon may write, and is asked to.
+func (a *App) canaries() []canary.Tenant {
+	var out []canary.Tenant
+	for i, t := range a.cfg.Tenants {
+		if t.Canary {
+			out = append(out, canary.Tenant{ID: t.ID, Graph: a.tenants.list[i].Graph})
+		}
+	}
+	return out
 }
 
 // run owns one part's goroutine. A part that ends before it is told to takes the application down: half a Cordon

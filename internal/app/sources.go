@@ -7,7 +7,9 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
+	"cordon/detectors/silence"
 	"cordon/ingest"
 	"cordon/ingest/directory"
 	"cordon/ingest/eventhubs"
@@ -24,16 +26,26 @@ type reader interface {
 
 // readers are what this instance reads: its share of each hub's partitions, and of the tenants that are polled.
 type readers struct {
-	list    []reader
-	sources map[string]ingest.Source     // by name in lower case
-	hooks   map[string]http.Handler      // by path: where services call us
-	graph   map[string]*graphlogs.Poller // by tenant, in lower case
+	list     []reader
+	sources  map[string]ingest.Source     // by name in lower case
+	expected []silence.Source             // what must not fall silent
+	hooks    map[string]http.Handler      // by path: where services call us
+	graph    map[string]*graphlogs.Poller // by tenant, in lower case
 }
 
-func (r *readers) add(s ingest.Source, by reader) {
+// add adds a source that writes a checkpoint at least as often as unread allows.
+func (r *readers) add(s ingest.Source, unread time.Duration, by reader) {
 	r.sources[strings.ToLower(s.Name)] = s
+	r.expected = append(r.expected, silence.Source{Name: s.Name, Tenants: s.Tenants, Unread: unread})
 	r.list = append(r.list, by)
 }
+
+// How long a source may say nothing at all before it counts as unread: a hub's readers write every few seconds, pollers
+// after each round, and their first round may be long.
+const (
+	unreadHub    = 5 * time.Minute
+	unreadPolled = 30 * time.Minute
+)
 
 // source finds a source as it is configured, for a replay of its dead letters.
 func (r *readers) source(name string) (ingest.Source, bool) {
@@ -96,7 +108,7 @@ func (a *App) addSource(s *readers, polled []string, n int, t config.Tenant, fro
 		if err != nil {
 			return err
 		}
-		s.add(ingest.Source{Name: cfg.Name(), Tenants: cfg.Tenants, Clock: a.clock}, eventhubs.New(cfg, a.bus, a.crew, a.clock, a.log))
+		s.add(ingest.Source{Name: cfg.Name(), Tenants: cfg.Tenants, Clock: a.clock}, unreadHub, eventhubs.New(cfg, a.bus, a.crew, a.clock, a.log))
 	case from.Graph != nil:
 		credential, err := t.Credential.For(t.ID)
 		if err != nil {
@@ -133,20 +145,21 @@ func (a *App) addSource(s *readers, polled []string, n int, t config.Tenant, fro
 			}
 			s.hooks[at.Path] = src.Webhook()
 		}
-		s.add(ingest.Source{Name: cfg.Name(), Tenants: []string{t.ID}, Clock: a.clock}, a.polled(polled, n, src))
+		s.add(ingest.Source{Name: cfg.Name(), Tenants: []string{t.ID}, Clock: a.clock}, unreadPolled, a.polled(polled, n, src))
 	case from.Directory != nil:
 		cfg := directory.Config{Path: from.Directory.Path, Tenants: []string{t.ID}, Move: from.Directory.Move}
-		s.add(ingest.Source{Name: cfg.Name(), Tenants: cfg.Tenants, Clock: a.clock}, directory.New(cfg, a.bus, a.clock, a.log))
+		s.add(ingest.Source{Name: cfg.Name(), Tenants: cfg.Tenants, Clock: a.clock}, unreadHub, directory.New(cfg, a.bus, a.clock, a.log))
 	}
 	return nil
 }
 
 // addPoller adds a tenant's log poller; what its searches bring is a source of its own.
 func (a *App) addPoller(s *readers, p *graphlogs.Poller, by reader) {
-	for _, name := range p.Sources() {
+	own := p.Sources()
+	for _, name := range own[1:] { // asked for now and then: their silence says nothing
 		s.sources[strings.ToLower(name)] = ingest.Source{Name: name, Tenants: []string{p.Tenant()}, Clock: a.clock}
 	}
-	s.list = append(s.list, by)
+	s.add(ingest.Source{Name: own[0], Tenants: []string{p.Tenant()}, Clock: a.clock}, unreadPolled, by)
 }
 
 func (a *App) addPartner(s *readers, polled []string, n int, p config.Partner) error {

@@ -52,6 +52,7 @@ type Tenant struct {
 	Mode       string     `yaml:"mode"` // observe (default), approve, automatic
 	Credential Credential `yaml:"credential"`
 	BreakGlass []string   `yaml:"break-glass"`
+	Canary     bool       `yaml:"canary"` // change Cordon's own service principal every 15 minutes, and see it come back
 	Sources    []Source   `yaml:"sources"`
 }
 
