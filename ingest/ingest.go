@@ -237,7 +237,7 @@ func (p *Partition) flush(ctx context.Context, b *batch) error {
 		Subject: bus.CheckpointSubject(p.source.Name, p.partition), Data: data, ExpectLast: &last,
 		Header: nats.Header{"Nats-Rollup": {"sub"}, "Nats-TTL": {"never"}},
 	})
-	seq, err := p.bus.PublishBatch(ctx, messages)
+	seq, err := p.bus.PublishTogether(ctx, messages)
 	if err != nil {
 		return fmt.Errorf("storing %d records: %w", len(b.messages), err)
 	}

@@ -27,7 +27,7 @@ func incidentsCommand() *cobra.Command {
 	} {
 		cmd.AddCommand(decideCommand(connect, v.use, v.verb, v.short))
 	}
-	cmd.AddCommand(closeCommand(connect))
+	cmd.AddCommand(closeCommand(connect), searchCommand(connect))
 	return cmd
 }
 
@@ -147,5 +147,22 @@ func closeCommand(connect connector) *cobra.Command {
 		return nil
 	}}
 	cmd.Flags().StringVar(&why, "why", "", "reason, for the record")
+	return cmd
+}
+
+func searchCommand(connect connector) *cobra.Command {
+	var days int
+	cmd := &cobra.Command{Use: "search NUMBER", Short: "Search the tenant's unified audit log for what the principal did", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		c, n, err := find(connect, args[0])
+		if err != nil {
+			return err
+		}
+		if err := c.Search(cmd.Context(), n, days); err != nil {
+			return err
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), "asked for: what is found comes as records, in some minutes")
+		return nil
+	}}
+	cmd.Flags().IntVar(&days, "days", 7, "how many `days` back")
 	return cmd
 }

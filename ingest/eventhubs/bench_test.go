@@ -152,3 +152,68 @@ func ceiling(b *testing.B, bodies [][]byte, partitions, records int) time.Durati
 	require.EqualValues(b, records, held(b, s))
 	return took
 }
+
+// BenchmarkIngestLatency enqueues 1,000 records a second, one a message, over four partitions, and measures each from
+// its being in the hub to LOGS' acknowledgement.
+func BenchmarkIngestLatency(b *testing.B) {
+	const partitions, perSecond, seconds = 4, 1000, 4
+	s := benchBus(b)
+	defer s.Close()
+	n, err := simulated.Listen("127.0.0.1:0")
+	require.NoError(b, err)
+	defer n.Close()
+	hub := n.AddHub(hubName, partitions)
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	source := New(Config{Namespace: "simulated", Hub: hubName, ConnectionString: n.ConnectionString(hubName), Tenants: []string{tenantID}}, s, crew.Alone(), clock.Wall{}, zap.NewNop())
+	var mu sync.Mutex
+	var took []time.Duration
+	source.stored = func(partition string, sequence int64) {
+		now := time.Now()
+		p, err := strconv.Atoi(partition)
+		wall, ok := hub.EnqueuedWall(p, sequence)
+		if err != nil || !ok {
+			panic("the hub does not know its own message")
+		}
+		mu.Lock()
+		took = append(took, now.Sub(wall))
+		mu.Unlock()
+	}
+	measured := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(took)
+	}
+	go func() { done <- source.Run(ctx) }()
+	for i := range partitions { // every reader stands by before anything is measured
+		hub.Enqueue(i, fresh(0, 1, 1, time.Now())[0], time.Now())
+	}
+	for measured() < partitions {
+		time.Sleep(time.Millisecond)
+	}
+	mu.Lock()
+	took = nil
+	mu.Unlock()
+	run := 0
+	for b.Loop() {
+		run++
+		bodies := fresh(run, perSecond*seconds, 1, time.Now())
+		next := time.Now()
+		for i, body := range bodies {
+			next = next.Add(time.Second / perSecond)
+			time.Sleep(time.Until(next))
+			hub.Enqueue(i%partitions, body, time.Now())
+		}
+		for measured() < run*len(bodies) {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	cancel()
+	require.NoError(b, <-done)
+	slices.Sort(took)
+	quantile := func(q float64) float64 { return float64(took[int(q*float64(len(took)-1))]) / float64(time.Millisecond) }
+	b.ReportMetric(quantile(0.5), "p50-ms")
+	b.ReportMetric(quantile(0.99), "p99-ms")
+	b.ReportMetric(float64(len(took)), "records")
+	b.ReportMetric(0, "ns/op")
+}

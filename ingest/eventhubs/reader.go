@@ -67,8 +67,14 @@ func (s *Source) read(ctx context.Context, client *azeventhubs.ConsumerClient, i
 			return err
 		}
 		credit.saw(more)
-		if err := partition.Store(ctx, messages(append(events, more...))); err != nil {
+		events = append(events, more...)
+		if err := partition.Store(ctx, messages(events)); err != nil {
 			return err
+		}
+		if s.stored != nil {
+			for _, e := range events {
+				s.stored(id, e.SequenceNumber)
+			}
 		}
 	}
 	return nil

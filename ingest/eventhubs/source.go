@@ -52,6 +52,8 @@ type Source struct {
 	clock clock.Clock
 	log   *zap.Logger
 	idle  time.Duration // how long nothing must come before a reader asks whether it has caught up
+	// stored, where set, hears of each message once LOGS has acknowledged it.
+	stored func(partition string, sequence int64)
 }
 
 // New returns a source; Run reads it.

@@ -111,7 +111,7 @@ func (s *site) requests() int {
 
 // quick is a pace at which a test need not wait.
 func quick() pace {
-	return pace{retryFirst: 2 * time.Millisecond, retryMost: 20 * time.Millisecond, forbidden: 30 * time.Millisecond, search: time.Millisecond,
+	return pace{retryFirst: 2 * time.Millisecond, retryMost: 20 * time.Millisecond, forbidden: 30 * time.Millisecond, search: time.Millisecond, searches: 5 * time.Millisecond,
 		span: 5 * time.Millisecond}
 }
 

@@ -50,11 +50,12 @@ type pace struct {
 	retryFirst, retryMost time.Duration
 	forbidden             time.Duration // until somebody may have given the permission
 	search                time.Duration // between questions after a search
+	searches              time.Duration // between looks for searches that were asked for
 	span, gap             time.Duration // of the budget
 }
 
 func usualPace() pace {
-	return pace{retryFirst: 2 * time.Second, retryMost: 5 * time.Minute, forbidden: 5 * time.Minute, search: 10 * time.Second, span: budgetSpan, gap: budgetGap}
+	return pace{retryFirst: 2 * time.Second, retryMost: 5 * time.Minute, forbidden: 5 * time.Minute, search: 10 * time.Second, searches: 15 * time.Second, span: budgetSpan, gap: budgetGap}
 }
 
 // Poller reads the logs of one tenant.
@@ -130,6 +131,7 @@ func (p *Poller) Run(ctx context.Context) error {
 	for _, l := range p.logs {
 		readers.Go(func() { p.follow(ctx, l) })
 	}
+	readers.Go(func() { p.makeSearches(ctx) })
 	readers.Wait()
 	return nil
 }

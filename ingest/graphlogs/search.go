@@ -23,10 +23,11 @@ const SearchPermission = "AuditLogsQuery.Read.All"
 
 // Search is one search of the unified audit log: what one principal of an incident did.
 type Search struct {
-	User     string // user principal name
-	From, To time.Time
+	User string    `json:"user"` // user principal name
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
 	// Operations narrows it; empty: all.
-	Operations []string
+	Operations []string `json:"operations,omitempty"`
 }
 
 // Name tells searches apart: the same search is made once.
@@ -40,8 +41,9 @@ func (s Search) Name() string {
 
 // searched is where a search stands.
 type searched struct {
-	Query string `json:"query,omitempty"` // Graph's id of it
-	Done  bool   `json:"done,omitempty"`
+	Search Search `json:"search"`
+	Query  string `json:"query,omitempty"` // Graph's id of it
+	Done   bool   `json:"done,omitempty"`
 }
 
 // searchPath is the asynchronous search (learn.microsoft.com/graph/api/security-auditcoreroot-post-auditlogqueries).
@@ -76,6 +78,7 @@ func (p *Poller) search(ctx context.Context, partition *ingest.Partition, s Sear
 	if err := partition.Cursor(&at); err != nil || at.Done {
 		return err
 	}
+	at.Search = s
 	store := func(at searched, records [][]byte) error {
 		raw, err := json.Marshal(at)
 		if err != nil {
@@ -94,7 +97,7 @@ func (p *Poller) search(ctx context.Context, partition *ingest.Partition, s Sear
 	}
 	if err := p.await(ctx, at.Query); err != nil {
 		if class := fault.Of(err); class == fault.NotFound || errors.Is(err, errSearchFailed) {
-			return errors.Join(err, store(searched{}, nil)) // the next call begins anew
+			return errors.Join(err, store(searched{Search: s}, nil)) // the next call begins anew
 		}
 		return err
 	}

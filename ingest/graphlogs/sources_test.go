@@ -181,6 +181,27 @@ func TestASearchFindsWhatOnePrincipalDid(t *testing.T) {
 	require.Equal(t, map[string]int{record.UnifiedExchange: 2, record.UnifiedEntra: 1, record.UnifiedSharePoint: 2, record.UnifiedGeneral: 1}, got)
 }
 
+// What was asked for is searched by whoever polls the tenant, once.
+func TestASearchThatWasAskedForIsMade(t *testing.T) {
+	s := newSite(t, clock.NewScenario(noon))
+	s.found(1, "avery@contoso.example", "Exchange", noon.Add(-time.Hour))
+	search := Search{User: "avery@contoso.example", From: noon.Add(-24 * time.Hour), To: noon}
+	for range 2 {
+		require.NoError(t, Ask(t.Context(), s.bus, s.clock, tenantID, search))
+	}
+	stop := run(t, s.poller(zap.NewNop(), "risky-users"))
+	require.Eventually(t, func() bool { return len(s.ids()) == 1 }, patience, tick)
+	require.NoError(t, Ask(t.Context(), s.bus, s.clock, tenantID, search), "it is done")
+	stop()
+	posts := 0
+	for _, r := range s.asked {
+		if r.Method == http.MethodPost {
+			posts++
+		}
+	}
+	require.Equal(t, 1, posts)
+}
+
 func TestASearchThatIsRefusedOrGivenUp(t *testing.T) {
 	s := newSite(t, clock.NewScenario(noon))
 	search := Search{User: "avery@contoso.example", From: noon.Add(-time.Hour), To: noon}

@@ -120,7 +120,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 		return nil, fmt.Errorf("preparing metrics: %w", err)
 	}
 	a.console, err = console.New(console.Config{Bus: a.bus, Store: a.store, Clock: a.clock, Analysts: a.people, Tenant: a.tenants.Name, Mode: a.tenants.Mode, Secure: strings.HasPrefix(cfg.URL, "https://"), Log: o.Log,
-		Letters: ingest.NewLetters(a.bus, a.clock, a.readers.source), Sources: a.board, Hooks: a.readers.hooks, Metrics: metrics})
+		Letters: ingest.NewLetters(a.bus, a.clock, a.readers.source), Sources: a.board, Hooks: a.readers.hooks, Metrics: metrics, Search: a.search})
 	if err != nil {
 		return nil, err
 	}

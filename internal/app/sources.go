@@ -17,6 +17,7 @@ import (
 	"cordon/ingest/office365"
 	"cordon/internal/config"
 	"cordon/internal/crew"
+	"cordon/internal/incident"
 )
 
 // reader brings a source's records until ctx ends.
@@ -38,6 +39,15 @@ func (r *readers) add(s ingest.Source, unread time.Duration, by reader) {
 	r.sources[strings.ToLower(s.Name)] = s
 	r.expected = append(r.expected, silence.Source{Name: s.Name, Tenants: s.Tenants, Unread: unread})
 	r.list = append(r.list, by)
+}
+
+// search puts a search of a tenant's unified audit log on record, where a poller is there to make it.
+func (a *App) search(ctx context.Context, tenant, user string, from, to time.Time) error {
+	p, ok := a.readers.graph[strings.ToLower(tenant)]
+	if !ok {
+		return &incident.Refusal{Reason: "nothing polls " + a.tenants.Name(tenant) + ": add a graph source to it, in the configuration"}
+	}
+	return graphlogs.Ask(ctx, a.bus, a.clock, p.Tenant(), graphlogs.Search{User: user, From: from, To: to})
 }
 
 // How long a source may say nothing at all before it counts as unread: a hub's readers write every few seconds, pollers

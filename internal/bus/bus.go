@@ -47,6 +47,7 @@ type Bus struct {
 	mu        sync.Mutex
 	consumers []jetstream.Consumer
 	batches   chan struct{} // at most 16 atomic batches in flight
+	group     group
 }
 
 // ErrDataFolderInUse says that another Cordon owns the data folder: two embedded servers on one folder corrupt it.
@@ -119,6 +120,7 @@ func (b *Bus) Close() {
 	if b.nc != nil {
 		b.nc.Close()
 	}
+	b.group.workers.Wait()
 	if b.srv != nil {
 		b.srv.Shutdown()
 		b.srv.WaitForShutdown()

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -160,4 +162,51 @@ func TestSinceFindsTheFirstMessageOfATime(t *testing.T) {
 	seq, err = b.Since(t.Context(), Audit, stored[4].Add(time.Nanosecond))
 	require.NoError(t, err)
 	require.EqualValues(t, 6, seq)
+}
+
+// Many writers of their own partitions commit together; one of them has lost its partition. Each hears its own outcome,
+// and the sequence of its own checkpoint.
+func TestWritersCommitTogether(t *testing.T) {
+	b := open(t)
+	_, err := b.Publish(t.Context(), Message{Subject: CheckpointSubject("hub", "lost"), Data: []byte("another reader's")})
+	require.NoError(t, err)
+	var writers sync.WaitGroup
+	for w := range 12 {
+		writers.Go(func() {
+			partition := strconv.Itoa(w)
+			if w == 5 {
+				partition = "lost"
+			}
+			last := uint64(0)
+			for round := range 20 {
+				expect := last
+				msgs := []Message{{Subject: CheckpointSubject("hub", partition), Data: []byte(strconv.Itoa(round)), ExpectLast: &expect, Header: nats.Header{"Nats-Rollup": {"sub"}}}}
+				for range w % 4 {
+					msgs = append([]Message{{Subject: LogSubject("t", "AuditLogs", partition), Data: fmt.Appendf(nil, "%s/%d", partition, round)}}, msgs...)
+				}
+				seq, err := b.PublishTogether(t.Context(), msgs)
+				if w == 5 {
+					require.ErrorIs(t, err, ErrConflict)
+					continue
+				}
+				require.NoError(t, err)
+				msg, err := b.Last(t.Context(), Logs, CheckpointSubject("hub", partition))
+				require.NoError(t, err)
+				require.Equal(t, seq, msg.Sequence)
+				last = seq
+			}
+		})
+	}
+	writers.Wait()
+	stored := map[string]int{}
+	require.NoError(t, b.Scan(t.Context(), Logs, "logs.>", time.Time{}, func(m jetstream.Msg) error { stored[string(m.Data())]++; return nil }))
+	for w := range 12 {
+		for round := range 20 {
+			want := w % 4
+			if w == 5 {
+				want = 0
+			}
+			require.Equal(t, want, stored[fmt.Sprintf("%d/%d", w, round)])
+		}
+	}
 }

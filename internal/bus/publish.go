@@ -39,6 +39,13 @@ func (m Message) toNATS() *nats.Msg {
 	return msg
 }
 
+// The headers of an atomic batch.
+const (
+	headerBatch         = "Nats-Batch-Id"
+	headerBatchSequence = "Nats-Batch-Sequence"
+	headerBatchCommit   = "Nats-Batch-Commit"
+)
+
 // Publish stores one message and returns its sequence. With ExpectLast it fails with ErrConflict where the
 // subject has moved on.
 func (b *Bus) Publish(ctx context.Context, m Message) (uint64, error) {
@@ -80,10 +87,10 @@ func (b *Bus) PublishBatch(ctx context.Context, msgs []Message) (uint64, error) 
 	last := len(msgs) - 1
 	for i, m := range msgs {
 		msg := m.toNATS()
-		msg.Header.Set("Nats-Batch-Id", id)
-		msg.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
+		msg.Header.Set(headerBatch, id)
+		msg.Header.Set(headerBatchSequence, strconv.Itoa(i+1))
 		if i == last {
-			msg.Header.Set("Nats-Batch-Commit", "1")
+			msg.Header.Set(headerBatchCommit, "1")
 			return b.commit(ctx, msg)
 		}
 		// The first message asks for an answer, so that a refusal (no stream, too many batches) is seen at once.

@@ -41,6 +41,7 @@ type Config struct {
 	Letters Letters
 	Sources *sources.Board
 	Metrics http.Handler
+	Search  Searcher
 	Hooks   map[string]http.Handler // by path: where services call Cordon, each with a secret of its own
 }
 
@@ -86,6 +87,9 @@ func New(cfg Config) (*Server, error) {
 	mux.HandleFunc("GET /api/v1/incidents/{number}", s.api(s.apiShow))
 	mux.HandleFunc("GET /api/v1/incidents/{number}/events", s.api(s.apiEvents))
 	mux.HandleFunc("POST /api/v1/incidents/{number}/decisions", s.api(s.apiDecide))
+	if cfg.Search != nil {
+		mux.HandleFunc("POST /api/v1/incidents/{number}/search", s.api(s.apiSearch))
+	}
 	if cfg.Sources != nil {
 		mux.HandleFunc("GET /sources", s.page(s.sources))
 		mux.HandleFunc("GET /api/v1/sources", s.api(s.apiSources))

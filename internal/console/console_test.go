@@ -41,12 +41,13 @@ var subject = bus.IncidentSubject(contoso, "avery")
 // house is a console on a real socket over a real bus.
 type house struct {
 	*testing.T
-	server *console.Server
-	bus    *bus.Bus
-	store  *incident.Store
-	base   string
-	number uint64
-	close  context.CancelFunc
+	server   *console.Server
+	bus      *bus.Bus
+	store    *incident.Store
+	base     string
+	number   uint64
+	searched []string
+	close    context.CancelFunc
 }
 
 func open(t *testing.T) *house {
@@ -66,7 +67,10 @@ func open(t *testing.T) *house {
 	board := sources.New(b, clock.Wall{}, record.DefaultLateness(), zap.NewNop())
 	metrics, err := telemetry.Handler(zap.NewNop(), telemetry.Sources{Board: board})
 	require.NoError(t, err)
-	h.server, err = console.New(console.Config{Sources: board, Metrics: metrics,
+	h.server, err = console.New(console.Config{Sources: board, Metrics: metrics, Search: func(_ context.Context, tenant, user string, from, to time.Time) error {
+		h.searched = append(h.searched, fmt.Sprintf("%s %s %s", tenant, user, to.Sub(from)))
+		return nil
+	},
 		Letters: ingest.NewLetters(b, clock.Wall{}, func(name string) (ingest.Source, bool) {
 			return ingest.Source{Name: name, Clock: clock.Wall{}}, name == "ns/hub"
 		}), Bus: b, Store: h.store, Clock: clock.Wall{}, Analysts: people,

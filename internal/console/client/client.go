@@ -43,13 +43,19 @@ func (r *Refused) Error() string { return r.Answer.Error }
 // List lists all incidents.
 func (c *Client) List(ctx context.Context) ([]console.Summary, error) {
 	var out []console.Summary
-	return out, c.call(ctx, http.MethodGet, "/api/v1/incidents", nil, &out)
+	err := c.call(ctx, http.MethodGet, "/api/v1/incidents", nil, &out)
+	return out, err
 }
 
 // Show returns one incident as it stands.
 func (c *Client) Show(ctx context.Context, number uint64) (*incident.Incident, error) {
 	var out incident.Incident
 	return &out, c.call(ctx, http.MethodGet, fmt.Sprintf("/api/v1/incidents/%d", number), nil, &out)
+}
+
+// Search asks for a search of the unified audit log for an incident's principal, so many days back.
+func (c *Client) Search(ctx context.Context, number uint64, days int) error {
+	return c.call(ctx, http.MethodPost, fmt.Sprintf("/api/v1/incidents/%d/search", number), console.SearchRequest{Days: days}, nil)
 }
 
 // Decide sends a decision. Where it gives access back, confirm is asked; it must say yes for Decide to go on.
