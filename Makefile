@@ -2,7 +2,7 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: ci format vet staticcheck test race fuzz build
+.PHONY: ci format vet staticcheck test race fuzz fuzz-long bench build
 
 ci: format vet staticcheck build test race fuzz
 
@@ -23,14 +23,25 @@ test:
 
 # The packages that start goroutines of their own; the rest would only compile Microsoft's models once more.
 race:
-	go test -race ./internal/bus ./internal/incident ./internal/record ./internal/clock ./internal/config ./internal/fault ./internal/directory ./internal/sources ./internal/telemetry \
-		./ingest/... ./detectors/... ./internal/simulator/amqp ./internal/simulator/eventhubs ./internal/simulator/slack ./internal/simulator/partnercenter \
+	go test -race ./internal/bus ./internal/incident ./internal/record ./internal/clock ./internal/crew ./internal/canary ./internal/letter ./internal/sources ./internal/telemetry ./internal/tape ./internal/config ./internal/fault ./internal/directory \
+		./ingest/... ./detectors/... ./internal/simulator/amqp ./internal/simulator/eventhubs ./internal/simulator/slack ./internal/simulator/partnercenter ./internal/simulator/office365 \
 		./actions ./playbooks ./internal/console ./internal/simulator/stage
 
-# A few seconds for each decoder of outside input.
+# Every decoder of outside input: where it is, and its fuzz target.
+FUZZ = ./internal/tape:FuzzParse ./internal/record:FuzzDecode ./internal/record:FuzzUnified ./ingest/azuremonitor:FuzzSplit \
+	./ingest/graphlogs:FuzzDecodePage ./ingest/office365:FuzzListing ./ingest/office365:FuzzBlob ./ingest/office365:FuzzNotified \
+	./ingest/export:FuzzRead ./ingest/export:FuzzCSV ./internal/letter:FuzzParseID ./detectors/sigma:FuzzParse ./internal/simulator/amqp:FuzzDecode
+
+# A few seconds for each.
 fuzz:
-	go test -run '^$$' -fuzz FuzzSplit -fuzztime 5s ./ingest/azuremonitor
-	go test -run '^$$' -fuzz FuzzResume -fuzztime 5s ./ingest/azuremonitor
-	go test -run '^$$' -fuzz FuzzParseID -fuzztime 5s ./internal/letter
-	go test -run '^$$' -fuzz FuzzDecode -fuzztime 5s ./internal/record
-	go test -run '^$$' -fuzz FuzzDecode -fuzztime 5s ./internal/simulator/amqp
+	@for f in $(FUZZ); do go test -run '^$$' -fuzz "^$${f##*:}$$" -fuzztime 3s "$${f%%:*}" || exit 1; done
+
+# As long as one likes: `make fuzz-long EXECS=2000000` runs each target so many times and keeps what it learns in Go's cache.
+EXECS ?= 800000
+fuzz-long:
+	@for f in $(FUZZ); do go test -run '^$$' -fuzz "^$${f##*:}$$" -fuzztime $(EXECS)x -fuzzminimizetime 10x "$${f%%:*}" || exit 1; done
+
+# Figures to compare as ratios in one run: machines are noisy.
+bench:
+	go test -run '^$$' -bench BenchmarkDecode -benchtime 3s ./internal/record
+	go test -run '^$$' -bench 'BenchmarkHubToLogs|BenchmarkIngestLatency' -benchtime 3x ./ingest/eventhubs
