@@ -138,7 +138,7 @@ func (r *Room) rebuild(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading back: %w", err)
 	}
-	return r.publish(ctx, r.engine.Current())
+	return finding.Publish(ctx, r.bus, r.engine.Current())
 }
 
 // message takes one message of LOGS.
@@ -172,7 +172,7 @@ func (r *Room) message(ctx context.Context, m jetstream.Msg) error {
 		w.asked = true
 		r.footprints.waiting[i] = w
 	}
-	return r.publish(ctx, append(found, r.footprints.judge()...))
+	return finding.Publish(ctx, r.bus, append(found, r.footprints.judge()...))
 }
 
 // look feeds a message to the engine: a record, or a checkpoint that moves the watermark.
@@ -216,18 +216,5 @@ func (r *Room) announced(ctx context.Context, m jetstream.Msg, take func([]byte,
 	if err := take(m.Data(), meta.Sequence.Stream); err != nil {
 		return err
 	}
-	return r.publish(ctx, r.footprints.judge())
-}
-
-func (r *Room) publish(ctx context.Context, found []finding.Finding) error {
-	for _, f := range found {
-		data, err := json.Marshal(f)
-		if err != nil {
-			return fmt.Errorf("encoding finding %s: %w", f.ID, err)
-		}
-		if _, err := r.bus.Publish(ctx, bus.Message{Subject: bus.FindingSubject(f.Tenant), Data: data}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return finding.Publish(ctx, r.bus, r.footprints.judge())
 }

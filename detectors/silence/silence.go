@@ -165,7 +165,7 @@ func (r *Room) begin(ctx context.Context) error {
 		r.watch.advance(source)
 	}
 	r.saved = r.clock.Now()
-	return r.publish(ctx, r.telling)
+	return finding.Publish(ctx, r.bus, r.telling)
 }
 
 func (r *Room) checkpoint(m jetstream.Msg) (cp record.Checkpoint, ok bool) {
@@ -246,18 +246,5 @@ func (r *Room) Look(ctx context.Context, now time.Time) error {
 		}
 		r.saved = now
 	}
-	return r.publish(ctx, found)
-}
-
-func (r *Room) publish(ctx context.Context, found []finding.Finding) error {
-	for _, f := range found {
-		data, err := json.Marshal(f)
-		if err != nil {
-			return fmt.Errorf("encoding finding %s: %w", f.ID, err)
-		}
-		if _, err := r.bus.Publish(ctx, bus.Message{Subject: bus.FindingSubject(f.Tenant), Data: data}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return finding.Publish(ctx, r.bus, found)
 }

@@ -251,7 +251,7 @@ func (s *Server) content(r *http.Request, header http.Header) (int, string) {
 	if len(found) > s.page {
 		found = found[:s.page]
 		q.Set("nextPage", strconv.Itoa(skip+s.page))
-		header["NextPageUri"] = []string{"http://" + r.Host + r.URL.Path + "?" + q.Encode()}
+		header.Set("NextPageUri", "http://"+r.Host+r.URL.Path+"?"+q.Encode())
 	}
 	all := []map[string]string{}
 	for _, b := range found {
