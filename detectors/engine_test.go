@@ -349,3 +349,27 @@ func TestSentencesCannotBreakALine(t *testing.T) {
 	require.Contains(t, found[0].Says, "{address}", "what an attacker chose is not expanded")
 	require.Less(t, len(found[0].Says), 300)
 }
+
+// A hub and the Graph poller both bring the sign-in; Graph's says less. It counts once, and the fuller one is told.
+func TestTheSameLogFromTwoSourcesCountsOnce(t *testing.T) {
+	stream := signIn("s1", adminID, "198.51.100.23", 0, morning, oneFactor)
+	stream["properties"].(fields)["location"] = fields{"countryOrRegion": "RO"}
+	polled := fields{"category": "SignInLogs", "tenantId": tenantID, "properties": signIn("s1", adminID, "198.51.100.23", 0, morning, oneFactor)["properties"]}
+	for name, order := range map[string][]int{"the hub first": {0, 1}, "Graph first": {1, 0}} {
+		t.Run(name, func(t *testing.T) {
+			e := shipped(t, admins())
+			for _, i := range order {
+				if i == 0 {
+					e.Process(decode(t, stream), "hub/0/1/0")
+					continue
+				}
+				e.Process(decode(t, polled), "graph/sign-ins/1/0")
+			}
+			found := only(e.Current(), noMFA)
+			require.Len(t, found, 1)
+			require.Equal(t, 1, found[0].Count)
+			require.Equal(t, "RO", found[0].Proof[0].Country)
+			require.ElementsMatch(t, []string{"hub/0/1/0", "graph/sign-ins/1/0"}, found[0].Proof[0].Positions)
+		})
+	}
+}
