@@ -158,7 +158,7 @@ func (a *App) addSource(s *readers, polled []string, n int, t config.Tenant, fro
 		s.add(ingest.Source{Name: cfg.Name(), Tenants: []string{t.ID}, Clock: a.clock}, unreadPolled, a.polled(polled, n, src))
 	case from.Directory != nil:
 		cfg := directory.Config{Path: from.Directory.Path, Tenants: []string{t.ID}, Move: from.Directory.Move}
-		s.add(ingest.Source{Name: cfg.Name(), Tenants: cfg.Tenants, Clock: a.clock}, unreadHub, directory.New(cfg, a.bus, a.clock, a.log))
+		s.add(ingest.Source{Name: cfg.Name(), Tenants: cfg.Tenants, Clock: a.clock}, unreadHub, a.polled(polled, n, directory.New(cfg, a.bus, a.clock, a.log)))
 	}
 	return nil
 }
