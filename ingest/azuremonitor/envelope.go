@@ -100,7 +100,7 @@ func (s *Splitter) value() error {
 	case c == ',': // behind what was broken, or in the end of a message that was kept
 		s.at++
 		return s.array()
-	case c == ']' || c == '}': // nothing that could be lost
+	case s.index > 0 && (c == ']' || c == '}'): // behind a record there is nothing in it that could be lost
 		s.at++
 		return nil
 	}
