@@ -147,7 +147,7 @@ func (s *Source) connect() (*azeventhubs.ConsumerClient, error) {
 		group = azeventhubs.DefaultConsumerGroup
 	}
 	// The SDK's own waits, 4 s and growing, would keep a partition from flowing again for as long as half a minute.
-	options := &azeventhubs.ConsumerClientOptions{RetryOptions: azeventhubs.RetryOptions{MaxRetries: 3, RetryDelay: retryFirst, MaxRetryDelay: 2 * time.Second}}
+	options := &azeventhubs.ConsumerClientOptions{InstanceID: s.crew.Name(), RetryOptions: azeventhubs.RetryOptions{MaxRetries: 3, RetryDelay: retryFirst, MaxRetryDelay: 2 * time.Second}}
 	if s.cfg.WebSockets {
 		options.NewWebSocketConn = dialWebSocket
 	}

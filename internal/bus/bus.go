@@ -31,7 +31,9 @@ type Config struct {
 	URL string
 	// LogsMaxBytes bounds LOGS, in bytes; full means that ingest slows down, never that a record is dropped.
 	LogsMaxBytes int64
-	Log          *zap.Logger
+	// Replicas is on how many servers of a cluster everything is kept; 1 where 0.
+	Replicas int
+	Log      *zap.Logger
 }
 
 // Bus is a connection to JetStream with Cordon's streams in place.

@@ -47,6 +47,9 @@ func New(b *bus.Bus, name string, log *zap.Logger) *Crew {
 	return &Crew{bus: b, name: bus.Token(name), log: log, alive: []string{bus.Token(name)}, changed: make(chan struct{})}
 }
 
+// Name is what the instance is called among the others.
+func (c *Crew) Name() string { return c.name }
+
 // Run renews the instance's lease and watches those of the others until ctx ends; then it gives its own back.
 func (c *Crew) Run(ctx context.Context) error {
 	if c.bus == nil {

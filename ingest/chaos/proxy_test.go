@@ -1,0 +1,88 @@
+package chaos
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// proxy stands between a client and a server and can be shut: then its address refuses connections, and those that
+// were open are gone.
+type proxy struct {
+	addr, to string
+
+	mu       sync.Mutex
+	listener net.Listener
+	shutting bool
+	conns    map[net.Conn]struct{}
+	tasks    sync.WaitGroup
+}
+
+func openProxy(t *testing.T, to string) *proxy {
+	t.Helper()
+	p := &proxy{addr: "127.0.0.1:0", to: to, conns: map[net.Conn]struct{}{}}
+	p.open(t)
+	t.Cleanup(p.shut)
+	return p
+}
+
+// open lets connections through, at the address that it had before.
+func (p *proxy) open(t require.TestingT) {
+	l, err := net.Listen("tcp", p.addr)
+	require.NoError(t, err)
+	p.mu.Lock()
+	p.listener, p.addr, p.shutting = l, l.Addr().String(), false
+	p.mu.Unlock()
+	p.tasks.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			p.tasks.Go(func() { p.forward(conn) })
+		}
+	})
+}
+
+// shut ends all connections and takes no more.
+func (p *proxy) shut() {
+	p.mu.Lock()
+	_ = p.listener.Close() // perhaps for the second time
+	p.shutting = true
+	for c := range p.conns {
+		_ = c.Close()
+	}
+	p.mu.Unlock()
+	p.tasks.Wait()
+}
+
+func (p *proxy) forward(conn net.Conn) {
+	defer func() { _ = conn.Close() }()
+	server, err := net.Dial("tcp", p.to)
+	if err != nil {
+		return
+	}
+	defer func() { _ = server.Close() }()
+	p.mu.Lock()
+	if p.shutting {
+		p.mu.Unlock()
+		return
+	}
+	p.conns[conn], p.conns[server] = struct{}{}, struct{}{}
+	p.mu.Unlock()
+	var hands sync.WaitGroup
+	copying := func(to, from net.Conn) {
+		_, _ = io.Copy(to, from)
+		_, _ = to.Close(), from.Close()
+	}
+	hands.Go(func() { copying(conn, server) })
+	hands.Go(func() { copying(server, conn) })
+	hands.Wait()
+	p.mu.Lock()
+	delete(p.conns, conn)
+	delete(p.conns, server)
+	p.mu.Unlock()
+}
