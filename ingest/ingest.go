@@ -203,6 +203,9 @@ func (p *Partition) flush(ctx context.Context, b *batch) error {
 		Subject: bus.CheckpointSubject(p.source.Name, p.partition), Data: data, ExpectLast: &last,
 		Header: nats.Header{"Nats-Rollup": {"sub"}, "Nats-TTL": {"never"}},
 	})
+	if err := p.bus.Admit(ctx, b.bytes+len(data)); err != nil {
+		return fmt.Errorf("waiting to store %d records: %w", len(b.messages), err)
+	}
 	seq, err := p.bus.PublishBatch(ctx, messages)
 	if err != nil {
 		return fmt.Errorf("storing %d records: %w", len(b.messages), err)

@@ -22,6 +22,7 @@ import (
 	"cordon/internal/bus"
 	"cordon/internal/clock"
 	"cordon/internal/crew"
+	"cordon/internal/heap"
 	"cordon/internal/record"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
@@ -80,6 +81,7 @@ func (s spec) read(ctx context.Context, cancel func()) error {
 	}
 	source := eventhubs.New(eventhubs.Config{Namespace: "simulated", Hub: hubName, ConnectionString: s.Connection}, b, with, clock.Wall{}, log)
 	var hands sync.WaitGroup
+	hands.Go(func() { heap.Keep(ctx) })
 	hands.Go(func() { _ = with.Run(ctx) })
 	hands.Go(func() { _ = source.Run(ctx) })
 	if s.Until != nil {

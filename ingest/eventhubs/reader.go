@@ -62,12 +62,15 @@ func (s *Source) read(ctx context.Context, client *azeventhubs.ConsumerClient, i
 		works()
 		credit.saw(events)
 		// What is asked for here and does not come now comes while this is being stored.
-		more, err := s.receive(ctx, reader, credit.next(), drain)
-		if err != nil {
-			return err
+		if next := credit.next(); next > 0 {
+			more, err := s.receive(ctx, reader, next, drain)
+			if err != nil {
+				return err
+			}
+			credit.saw(more)
+			events = append(events, more...)
 		}
-		credit.saw(more)
-		if err := partition.Store(ctx, messages(append(events, more...))); err != nil {
+		if err := partition.Store(ctx, messages(events)); err != nil {
 			return err
 		}
 	}
@@ -88,8 +91,9 @@ func (c *credit) saw(events []*azeventhubs.ReceivedEventData) {
 	}
 }
 
-// next allows for three times as many: in hand, in the SDK's buffer, and on the wire.
-func (c *credit) next() int { return min(max(c.memory/3/max(c.largest, 1), 1), most) }
+// next allows for three times as many: in hand, in the SDK's buffer, and on the wire. Where not even that is there, the
+// one message in hand must do.
+func (c *credit) next() int { return min(c.memory/3/max(c.largest, 1), most) }
 
 // last asks the hub for the newest sequence number of a partition, -1 where there is none. The SDK's call knows no
 // end of its own once it has been sent, so it is left behind where the hub stays silent.

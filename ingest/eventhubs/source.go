@@ -22,7 +22,7 @@ import (
 
 const (
 	retryFirst  = 200 * time.Millisecond
-	retryMost   = 15 * time.Second
+	retryMost   = 5 * time.Second
 	propertiesT = 15 * time.Second
 )
 
