@@ -11,6 +11,7 @@ import (
 	"cordon/internal/bus"
 	"cordon/internal/record"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // What DEADLETTER holds beside the bytes.
@@ -36,7 +37,15 @@ func (p *Partition) dead(ctx context.Context, b *batch, m Message, index int, ra
 		header.Set(headerObject, digest)
 		letter.Data = nil
 	}
-	if _, err := p.bus.Publish(ctx, letter); err != nil && !errors.Is(err, bus.ErrConflict) {
+	_, err := p.bus.Publish(ctx, letter)
+	if errors.Is(err, bus.ErrConflict) {
+		// A cluster says the same of a letter that is only on its way, and may yet be lost with its leader.
+		var there *jetstream.RawStreamMsg
+		if there, err = p.bus.Last(ctx, bus.DeadLetters, letter.Subject); err == nil && there == nil {
+			err = errors.New("an earlier attempt has not ended")
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("storing a dead letter: %w", err)
 	}
 	b.to.Dead++

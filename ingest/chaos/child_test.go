@@ -205,10 +205,12 @@ func (c *child) count(what string) int {
 	return strings.Count(string(data), what)
 }
 
-// What a reader's log says of a lost partition, and of a write that its fence refused.
+// What a reader's log says of a lost partition, of a write that its fence refused, and of one of which it does not know
+// whether it was stored.
 const (
-	saysStolen = "ownership"
-	saysFenced = "the subject has moved on"
+	saysStolen     = "ownership"
+	saysFenced     = "the subject has moved on"
+	saysUnanswered = "committing a batch: context deadline exceeded"
 )
 
 func freePort(t *testing.T) int {

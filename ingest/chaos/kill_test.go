@@ -101,6 +101,7 @@ func TestChaosSteal(t *testing.T) {
 		for _, c := range logs { // a child that was restarted has the same log
 			f.Steals += c.count(saysStolen)
 			f.Fenced += c.count(saysFenced)
+			f.Unanswered += c.count(saysUnanswered)
 		}
 		require.NotZero(t, f.Steals)
 		f.tally = h.requireOnce(t, b)

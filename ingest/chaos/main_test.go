@@ -35,15 +35,15 @@ func TestMain(m *testing.M) {
 	began := time.Now()
 	code := m.Run()
 	if f := &total; f.Runs > 0 {
-		fmt.Printf("runs %d, kills %d, leaders killed %d, outages %d, steals %d, fenced writes %d, records %d, lost %d, doubled %d, out of order %d, seconds %.0f, seed %d\n",
-			f.Runs, f.Kills, f.Leaders, f.Outages, f.Steals, f.Fenced, f.Records, f.Lost, f.Doubled, f.Disordered, time.Since(began).Seconds(), seed())
+		fmt.Printf("runs %d, kills %d, leaders killed %d, outages %d, steals %d, fenced writes %d, unanswered writes %d, records %d, lost %d, doubled %d, out of order %d, seconds %.0f, seed %d\n",
+			f.Runs, f.Kills, f.Leaders, f.Outages, f.Steals, f.Fenced, f.Unanswered, f.Records, f.Lost, f.Doubled, f.Disordered, time.Since(began).Seconds(), seed())
 	}
 	os.Exit(code)
 }
 
 // figures is what was done and what came of it.
 type figures struct {
-	Runs, Kills, Leaders, Outages, Steals, Fenced int
+	Runs, Kills, Leaders, Outages, Steals, Fenced, Unanswered int
 	tally
 }
 
@@ -62,6 +62,7 @@ func (f figures) report(t *testing.T) {
 	total.Outages += f.Outages
 	total.Steals += f.Steals
 	total.Fenced += f.Fenced
+	total.Unanswered += f.Unanswered
 	total.Records += f.Records
 	total.Lost += f.Lost
 	total.Doubled += f.Doubled

@@ -3,6 +3,8 @@ package chaos
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,8 +41,12 @@ func TestMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the most memory that a process ever had is asked of /proc")
 	}
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		t.Skip("the race detector takes several times as much")
+	}
 	for _, partitions := range []int{4, 32} {
 		t.Run(strconv.Itoa(partitions), func(t *testing.T) {
+			t.Parallel()
 			h := openHub(t, partitions)
 			h.heap(setting("HEAP", 90) << 20)
 			s := spec{Dir: t.TempDir(), Connection: h.connection(), Until: h.last(), Memory: true}
