@@ -70,9 +70,16 @@ func (s spec) read(ctx context.Context, cancel func()) error {
 	if err != nil {
 		return err
 	}
-	b, err := bus.Open(ctx, bus.Config{Dir: s.Dir, URL: s.URL, Replicas: s.Replicas, Log: log})
-	if err != nil {
-		return err
+	var b *bus.Bus
+	for b == nil {
+		b, err = bus.Open(ctx, bus.Config{Dir: s.Dir, URL: s.URL, Replicas: s.Replicas, Log: log})
+		switch {
+		case err == nil:
+		case s.URL == "" || ctx.Err() != nil:
+			return err
+		default: // a server may be down: whoever runs Cordon as a service starts it again
+			time.Sleep(100 * time.Millisecond)
+		}
 	}
 	defer b.Close()
 	with := crew.Alone()

@@ -55,6 +55,16 @@ func TestCheckpointsThatCannotBeRead(t *testing.T) {
 	h.requireFlow(t, b)
 }
 
+// A firewall forgets the connections to the hub: nobody says so, and nothing comes.
+func TestAHubThatHasFallenSilent(t *testing.T) {
+	t.Parallel()
+	h := openHub(t, 4)
+	b, _, _ := apart(t, h, spec{})
+	h.requireFlow(t, b)
+	h.door.mute()
+	h.requireFlow(t, b)
+}
+
 // "One failed ListOwnership ends Run." Here the leases can neither be read nor renewed for longer than they last, while
 // another instance goes on.
 func TestLeasesThatCannotBeRead(t *testing.T) {

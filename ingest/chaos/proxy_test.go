@@ -4,26 +4,28 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
 // proxy stands between a client and a server and can be shut: then its address refuses connections, and those that
-// were open are gone.
+// were open are gone. Muted, it swallows what comes over the connections that were open, as a firewall does that has
+// forgotten them.
 type proxy struct {
 	addr, to string
 
 	mu       sync.Mutex
 	listener net.Listener
 	shutting bool
-	conns    map[net.Conn]struct{}
+	conns    map[net.Conn]*atomic.Bool // whether they are muted
 	tasks    sync.WaitGroup
 }
 
 func openProxy(t *testing.T, to string) *proxy {
 	t.Helper()
-	p := &proxy{addr: "127.0.0.1:0", to: to, conns: map[net.Conn]struct{}{}}
+	p := &proxy{addr: "127.0.0.1:0", to: to, conns: map[net.Conn]*atomic.Bool{}}
 	p.open(t)
 	t.Cleanup(p.shut)
 	return p
@@ -59,6 +61,27 @@ func (p *proxy) shut() {
 	p.tasks.Wait()
 }
 
+func (p *proxy) mute() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, muted := range p.conns {
+		muted.Store(true)
+	}
+}
+
+// valve lets through until it is muted.
+type valve struct {
+	to    net.Conn
+	muted *atomic.Bool
+}
+
+func (v valve) Write(b []byte) (int, error) {
+	if v.muted.Load() {
+		return len(b), nil
+	}
+	return v.to.Write(b)
+}
+
 func (p *proxy) forward(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
 	server, err := net.Dial("tcp", p.to)
@@ -71,11 +94,12 @@ func (p *proxy) forward(conn net.Conn) {
 		p.mu.Unlock()
 		return
 	}
-	p.conns[conn], p.conns[server] = struct{}{}, struct{}{}
+	muted := &atomic.Bool{}
+	p.conns[conn], p.conns[server] = muted, muted
 	p.mu.Unlock()
 	var hands sync.WaitGroup
 	copying := func(to, from net.Conn) {
-		_, _ = io.Copy(to, from)
+		_, _ = io.Copy(valve{to, muted}, from)
 		_, _ = to.Close(), from.Close()
 	}
 	hands.Go(func() { copying(conn, server) })

@@ -109,18 +109,21 @@ func (s *Source) last(ctx context.Context, client *azeventhubs.ConsumerClient, i
 		p, err := client.GetPartitionProperties(ctx, id, nil)
 		got <- answer{p, err}
 	}()
+	var a answer
 	select {
-	case a := <-got:
-		switch {
-		case a.err != nil:
-			return 0, fmt.Errorf("asking for the partition's end: %w", a.err)
-		case a.IsEmpty:
-			return -1, nil
-		}
-		return a.LastEnqueuedSequenceNumber, nil
+	case a = <-got:
 	case <-ctx.Done():
-		return 0, fmt.Errorf("asking for the partition's end: %w", ctx.Err())
+		a.err = ctx.Err()
 	}
+	switch {
+	case errors.Is(a.err, context.DeadlineExceeded):
+		return 0, fmt.Errorf("asking for the partition's end: %w", errSilent)
+	case a.err != nil:
+		return 0, fmt.Errorf("asking for the partition's end: %w", a.err)
+	case a.IsEmpty:
+		return -1, nil
+	}
+	return a.LastEnqueuedSequenceNumber, nil
 }
 
 // receive waits for count events at most for wait. The SDK would wait for all of them or for the deadline.

@@ -8,6 +8,7 @@ package eventhubs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -23,8 +24,12 @@ import (
 const (
 	retryFirst  = 200 * time.Millisecond
 	retryMost   = 5 * time.Second
-	propertiesT = 15 * time.Second
+	propertiesT = 10 * time.Second
 )
+
+// errSilent says that the hub answers nothing over the connection that there is. A firewall may have forgotten it: the SDK
+// would wait for a minute before it made another.
+var errSilent = errors.New("the hub is silent")
 
 // Config names one hub.
 type Config struct {
@@ -64,7 +69,9 @@ func New(cfg Config, b *bus.Bus, with *crew.Crew, c clock.Clock, log *zap.Logger
 
 // Run reads until ctx ends. What fails is tried again for as long as it takes: the hub keeps the records.
 func (s *Source) Run(ctx context.Context) error {
-	s.persist(ctx, "reading hub", func(ctx context.Context, _ func()) error {
+	s.persist(ctx, "reading hub", func(ctx context.Context, works func()) error {
+		ctx, hangUp := context.WithCancelCause(ctx)
+		defer hangUp(nil)
 		client, err := s.connect()
 		if err != nil {
 			return err
@@ -74,6 +81,7 @@ func (s *Source) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("asking for the hub's partitions: %w", err)
 		}
+		works()
 		items := make([]string, len(ids))
 		for i, id := range ids {
 			items[i] = s.cfg.Name() + "/" + id
@@ -83,13 +91,17 @@ func (s *Source) Run(ctx context.Context) error {
 			readers.Go(func() {
 				s.crew.Keep(ctx, items, i, func(ctx context.Context) {
 					s.persist(ctx, "reading partition "+id, func(ctx context.Context, works func()) error {
-						return s.read(ctx, client, id, s.cfg.Memory/len(ids), works)
+						err := s.read(ctx, client, id, s.cfg.Memory/len(ids), works)
+						if errors.Is(err, errSilent) {
+							hangUp(err)
+						}
+						return err
 					})
 				})
 			})
 		}
 		readers.Wait()
-		return nil
+		return context.Cause(ctx)
 	})
 	return nil
 }
