@@ -19,10 +19,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Limits of one atomic batch: the server takes 1,000 messages, one of which is the checkpoint.
+// Limits of one atomic batch: the server takes 1,000 messages, one of which is the checkpoint, and keeps the batch in a
+// buffer of 4 MiB or of 8 until it is committed. A record that is larger goes alone.
 const (
 	maxRecords = bus.MaxBatch - 1
-	maxBytes   = bus.MaxPayload
+	maxBytes   = 7 << 19
 )
 
 // Message is one message of a source's partition.

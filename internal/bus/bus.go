@@ -37,7 +37,7 @@ type Config struct {
 	// Replicas is on how many servers of a cluster everything is kept; 1 where 0.
 	Replicas int
 	// Recent bounds the bytes that LOGS takes within the ten seconds for which an embedded server keeps them in memory;
-	// 64 MiB where 0, which keeps Cordon below 256 MiB.
+	// 48 MiB where 0, which keeps Cordon below 256 MiB.
 	Recent int
 	Log    *zap.Logger
 }

@@ -11,7 +11,7 @@ import (
 // stored in that time is therefore what Cordon takes of memory, and must be bounded.
 const (
 	kept          = 10500 * time.Millisecond
-	defaultRecent = 64 << 20
+	defaultRecent = 48 << 20
 )
 
 // recent bounds how many bytes are stored within the time for which the server keeps them in memory.

@@ -17,7 +17,7 @@ const (
 	limit = 170 << 20
 	// spare is what the collector is left above what is in use. Without it a process that needs more than limit would
 	// do little else than collect.
-	spare = 20 << 20
+	spare = 24 << 20
 )
 
 // Keep holds the process's memory near what it needs until ctx ends. Where the environment says GOMEMLIMIT, that holds.
@@ -40,4 +40,4 @@ func Keep(ctx context.Context) {
 	}
 }
 
-func limitFor(live uint64) int64 { return max(limit, int64(live+live/4)+spare) }
+func limitFor(live uint64) int64 { return max(limit, int64(live+live/8)+spare) }

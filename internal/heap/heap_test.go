@@ -14,7 +14,7 @@ func TestTheLimitLeavesRoomToWork(t *testing.T) {
 	require.EqualValues(t, limit, limitFor(0))
 	require.EqualValues(t, limit, limitFor(100<<20))
 	for _, live := range []uint64{200 << 20, 1 << 30} {
-		require.Greater(t, limitFor(live), int64(live+live/4), "the collector is not chased")
+		require.Greater(t, limitFor(live), int64(live+live/8), "the collector is not chased")
 	}
 }
 
