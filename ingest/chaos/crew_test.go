@@ -58,6 +58,7 @@ func (h *hub) shares() []int {
 // TestInstancesShareAHub: two and three instances share the partitions evenly; when one is killed the others have its
 // partitions within 20 s.
 func TestInstancesShareAHub(t *testing.T) {
+	t.Parallel()
 	h := openHub(t, partitions)
 	_, url := startNATS(t)
 	b, err := bus.Open(t.Context(), bus.Config{URL: url})

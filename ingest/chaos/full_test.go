@@ -17,6 +17,7 @@ import (
 // TestAFullStoreSlowsTheReaders fills LOGS to its last byte. The hub keeps what does not fit, and when LOGS may grow it
 // all arrives, once.
 func TestAFullStoreSlowsTheReaders(t *testing.T) {
+	t.Parallel()
 	h := openHub(t, 4)
 	h.heap(24 << 20)
 	dir := t.TempDir()

@@ -48,7 +48,7 @@ func TestMemory(t *testing.T) {
 		t.Run(strconv.Itoa(partitions), func(t *testing.T) {
 			t.Parallel()
 			h := openHub(t, partitions)
-			h.heap(setting("HEAP", 90) << 20)
+			h.heap(setting("HEAP", 70) << 20)
 			s := spec{Dir: t.TempDir(), Connection: h.connection(), Until: h.last(), Memory: true}
 			began := time.Now()
 			c := start(t, s)
