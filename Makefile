@@ -2,7 +2,7 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: ci format vet staticcheck test race fuzz fuzz-long bench build
+.PHONY: ci format vet staticcheck test race fuzz fuzz-long bench build chaos-ingest
 
 ci: format vet staticcheck build test race fuzz
 
@@ -23,8 +23,8 @@ test:
 
 # The packages that start goroutines of their own; the rest would only compile Microsoft's models once more.
 race:
-	go test -race ./internal/bus ./internal/incident ./internal/record ./internal/clock ./internal/crew ./internal/canary ./internal/letter ./internal/sources ./internal/telemetry ./internal/tape ./internal/config ./internal/fault ./internal/directory \
-		./ingest/... ./detectors/... ./internal/simulator/amqp ./internal/simulator/eventhubs ./internal/simulator/slack ./internal/simulator/partnercenter ./internal/simulator/office365 \
+	go test -race ./internal/bus ./internal/incident ./internal/record ./internal/clock ./internal/crew ./internal/canary ./internal/letter ./internal/sources ./internal/telemetry ./internal/tape ./internal/heap ./internal/config ./internal/fault ./internal/directory \
+		$$(go list ./ingest/... | grep -v /chaos) ./detectors/... ./internal/simulator/amqp ./internal/simulator/eventhubs ./internal/simulator/slack ./internal/simulator/partnercenter ./internal/simulator/office365 \
 		./actions ./playbooks ./internal/console ./internal/simulator/stage
 
 # Every decoder of outside input: where it is, and its fuzz target.
@@ -45,3 +45,12 @@ fuzz-long:
 bench:
 	go test -run '^$$' -bench BenchmarkDecode -benchtime 3s ./internal/record
 	go test -run '^$$' -bench 'BenchmarkHubToLogs|BenchmarkIngestLatency' -benchtime 3x ./ingest/eventhubs
+
+# Kill what ingest stands on, as often as one likes: each of RUNS runs kills Cordon 100 times with its NATS embedded, 100
+# times as two instances that steal from each other, and the leader of a cluster 10 times, while 200,000 records stream in.
+# The last line has the figures.
+RUNS = 1
+chaos-ingest:
+	@d=$$(mktemp -d) && go test -c -o $$d/chaos ./ingest/chaos && \
+		TMPDIR=$$d CORDON_CHAOS_RUNS=$(RUNS) CORDON_CHAOS_KILLS=100 CORDON_CHAOS_LEADERS=10 CORDON_CHAOS_RECORDS=200000 \
+		$$d/chaos -test.run TestChaos -test.timeout 0; e=$$?; rm -rf $$d; exit $$e

@@ -79,7 +79,10 @@ func putLetter(ctx context.Context, b *bus.Bus, at record.Position, enqueued tim
 		if err != nil {
 			return letter.ID{}, fmt.Errorf("storing a dead letter: %w", err)
 		}
-		if there != nil && letterDigest(there.Header, there.Data) == digest {
+		if there == nil { // a cluster says the same of one that is on its way, and may be lost with its leader
+			return letter.ID{}, errors.New("storing a dead letter: an earlier attempt has not ended")
+		}
+		if letterDigest(there.Header, there.Data) == digest {
 			return id, nil
 		}
 	}

@@ -19,10 +19,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Limits of one atomic batch: the server takes 1,000 messages, one of which is the checkpoint.
+// Limits of one atomic batch: the server takes 1,000 messages, one of which is the checkpoint, and keeps the batch in a
+// buffer of 4 MiB or of 8 until it is committed. A record that is larger goes alone.
 const (
 	maxRecords = bus.MaxBatch - 1
-	maxBytes   = bus.MaxPayload
+	maxBytes   = 7 << 19
 )
 
 // Message is one message of a source's partition.
@@ -237,6 +238,9 @@ func (p *Partition) flush(ctx context.Context, b *batch) error {
 		Subject: bus.CheckpointSubject(p.source.Name, p.partition), Data: data, ExpectLast: &last,
 		Header: nats.Header{"Nats-Rollup": {"sub"}, "Nats-TTL": {"never"}},
 	})
+	if err := p.bus.Admit(ctx, b.bytes+len(data)); err != nil {
+		return fmt.Errorf("waiting to store %d records: %w", len(b.messages), err)
+	}
 	seq, err := p.bus.PublishTogether(ctx, messages)
 	if err != nil {
 		return fmt.Errorf("storing %d records: %w", len(b.messages), err)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"cordon/internal/app"
 	"cordon/internal/config"
+	"cordon/internal/heap"
 	"github.com/spf13/cobra"
 )
 
@@ -32,6 +34,11 @@ func serveCommand() *cobra.Command {
 				defer cancel()
 				return a.Stop(ctx)
 			}
+			var small sync.WaitGroup
+			defer small.Wait()
+			ctx, cancel := context.WithCancel(cmd.Context())
+			defer cancel()
+			small.Go(func() { heap.Keep(ctx) })
 			if err := a.Start(cmd.Context()); err != nil {
 				return errors.Join(err, stopping())
 			}

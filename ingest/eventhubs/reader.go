@@ -62,12 +62,14 @@ func (s *Source) read(ctx context.Context, client *azeventhubs.ConsumerClient, i
 		works()
 		credit.saw(events)
 		// What is asked for here and does not come now comes while this is being stored.
-		more, err := s.receive(ctx, reader, credit.next(), drain)
-		if err != nil {
-			return err
+		if next := credit.next(); next > 0 {
+			more, err := s.receive(ctx, reader, next, drain)
+			if err != nil {
+				return err
+			}
+			credit.saw(more)
+			events = append(events, more...)
 		}
-		credit.saw(more)
-		events = append(events, more...)
 		if err := partition.Store(ctx, messages(events)); err != nil {
 			return err
 		}
@@ -94,8 +96,9 @@ func (c *credit) saw(events []*azeventhubs.ReceivedEventData) {
 	}
 }
 
-// next allows for three times as many: in hand, in the SDK's buffer, and on the wire.
-func (c *credit) next() int { return min(max(c.memory/3/max(c.largest, 1), 1), most) }
+// next allows for three times as many: in hand, in the SDK's buffer, and on the wire. Where not even that is there, the
+// one message in hand must do.
+func (c *credit) next() int { return min(c.memory/3/max(c.largest, 1), most) }
 
 // last asks the hub for the newest sequence number of a partition, -1 where there is none. The SDK's call knows no
 // end of its own once it has been sent, so it is left behind where the hub stays silent.
@@ -111,18 +114,21 @@ func (s *Source) last(ctx context.Context, client *azeventhubs.ConsumerClient, i
 		p, err := client.GetPartitionProperties(ctx, id, nil)
 		got <- answer{p, err}
 	}()
+	var a answer
 	select {
-	case a := <-got:
-		switch {
-		case a.err != nil:
-			return 0, fmt.Errorf("asking for the partition's end: %w", a.err)
-		case a.IsEmpty:
-			return -1, nil
-		}
-		return a.LastEnqueuedSequenceNumber, nil
+	case a = <-got:
 	case <-ctx.Done():
-		return 0, fmt.Errorf("asking for the partition's end: %w", ctx.Err())
+		a.err = ctx.Err()
 	}
+	switch {
+	case errors.Is(a.err, context.DeadlineExceeded):
+		return 0, fmt.Errorf("asking for the partition's end: %w", errSilent)
+	case a.err != nil:
+		return 0, fmt.Errorf("asking for the partition's end: %w", a.err)
+	case a.IsEmpty:
+		return -1, nil
+	}
+	return a.LastEnqueuedSequenceNumber, nil
 }
 
 // receive waits for count events at most for wait. The SDK would wait for all of them or for the deadline.

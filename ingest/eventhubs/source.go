@@ -8,6 +8,7 @@ package eventhubs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -22,9 +23,13 @@ import (
 
 const (
 	retryFirst  = 200 * time.Millisecond
-	retryMost   = 15 * time.Second
-	propertiesT = 15 * time.Second
+	retryMost   = 5 * time.Second
+	propertiesT = 10 * time.Second
 )
+
+// errSilent says that the hub answers nothing over the connection that there is. A firewall may have forgotten it: the SDK
+// would wait for a minute before it made another.
+var errSilent = errors.New("the hub is silent")
 
 // Config names one hub.
 type Config struct {
@@ -66,7 +71,9 @@ func New(cfg Config, b *bus.Bus, with *crew.Crew, c clock.Clock, log *zap.Logger
 
 // Run reads until ctx ends. What fails is tried again for as long as it takes: the hub keeps the records.
 func (s *Source) Run(ctx context.Context) error {
-	s.persist(ctx, "reading hub", func(ctx context.Context, _ func()) error {
+	s.persist(ctx, "reading hub", func(ctx context.Context, works func()) error {
+		ctx, hangUp := context.WithCancelCause(ctx)
+		defer hangUp(nil)
 		client, err := s.connect()
 		if err != nil {
 			return err
@@ -76,6 +83,7 @@ func (s *Source) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("asking for the hub's partitions: %w", err)
 		}
+		works()
 		items := make([]string, len(ids))
 		for i, id := range ids {
 			items[i] = s.cfg.Name() + "/" + id
@@ -85,13 +93,17 @@ func (s *Source) Run(ctx context.Context) error {
 			readers.Go(func() {
 				s.crew.Keep(ctx, items, i, func(ctx context.Context) {
 					s.persist(ctx, "reading partition "+id, func(ctx context.Context, works func()) error {
-						return s.read(ctx, client, id, s.cfg.Memory/len(ids), works)
+						err := s.read(ctx, client, id, s.cfg.Memory/len(ids), works)
+						if errors.Is(err, errSilent) {
+							hangUp(err)
+						}
+						return err
 					})
 				})
 			})
 		}
 		readers.Wait()
-		return nil
+		return context.Cause(ctx)
 	})
 	return nil
 }
@@ -149,7 +161,7 @@ func (s *Source) connect() (*azeventhubs.ConsumerClient, error) {
 		group = azeventhubs.DefaultConsumerGroup
 	}
 	// The SDK's own waits, 4 s and growing, would keep a partition from flowing again for as long as half a minute.
-	options := &azeventhubs.ConsumerClientOptions{RetryOptions: azeventhubs.RetryOptions{MaxRetries: 3, RetryDelay: retryFirst, MaxRetryDelay: 2 * time.Second}}
+	options := &azeventhubs.ConsumerClientOptions{InstanceID: s.crew.Name(), RetryOptions: azeventhubs.RetryOptions{MaxRetries: 3, RetryDelay: retryFirst, MaxRetryDelay: 2 * time.Second}}
 	if s.cfg.WebSockets {
 		options.NewWebSocketConn = dialWebSocket
 	}

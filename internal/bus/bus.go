@@ -23,6 +23,9 @@ import (
 // MaxPayload is the largest message that a Cordon server stores: a record of 1 MiB, a batch of 8 MiB.
 const MaxPayload = 8 << 20
 
+// inFlight is how many atomic batches are under way at once.
+const inFlight = 4
+
 // Config says where JetStream is.
 type Config struct {
 	// Dir is the data folder of the embedded server. One process owns it (architecture, rule 14).
@@ -31,7 +34,12 @@ type Config struct {
 	URL string
 	// LogsMaxBytes bounds LOGS, in bytes; full means that ingest slows down, never that a record is dropped.
 	LogsMaxBytes int64
-	Log          *zap.Logger
+	// Replicas is on how many servers of a cluster everything is kept; 1 where 0.
+	Replicas int
+	// Recent bounds the bytes that LOGS takes within the ten seconds for which an embedded server keeps them in memory;
+	// 48 MiB where 0, which keeps Cordon below 256 MiB.
+	Recent int
+	Log    *zap.Logger
 }
 
 // Bus is a connection to JetStream with Cordon's streams in place.
@@ -46,8 +54,9 @@ type Bus struct {
 
 	mu        sync.Mutex
 	consumers []jetstream.Consumer
-	batches   chan struct{} // at most 16 atomic batches in flight
+	batches   chan struct{} // atomic batches in flight: the server holds each in memory, twice
 	group     group
+	recent    recent
 }
 
 // ErrDataFolderInUse says that another Cordon owns the data folder: two embedded servers on one folder corrupt it.
@@ -58,7 +67,10 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	b := &Bus{log: cfg.Log, batches: make(chan struct{}, 16), streams: map[string]jetstream.Stream{}}
+	b := &Bus{log: cfg.Log, batches: make(chan struct{}, inFlight), streams: map[string]jetstream.Stream{}}
+	if b.recent.most = cfg.Recent; b.recent.most == 0 {
+		b.recent.most = defaultRecent
+	}
 	var err error
 	if cfg.URL == "" {
 		err = b.embed(cfg.Dir)

@@ -67,6 +67,67 @@ func TestBatchLandsWholeOrNotAtAll(t *testing.T) {
 	require.EqualValues(t, 42, msg.Sequence)
 }
 
+// late sends a batch with its fence, all but the last message, and returns what sends that one: a commit whose writer has
+// given up on it, and which the server gets to see later.
+func late(t *testing.T, b *Bus, msgs []Message) (commit func() error) {
+	t.Helper()
+	last := len(msgs) - 1
+	for i, m := range msgs {
+		msg := m.toNATS()
+		msg.Header.Set("Nats-Batch-Id", "late")
+		msg.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
+		if i == last {
+			msg.Header.Set("Nats-Batch-Commit", "1")
+			return func() error {
+				_, err := b.commit(t.Context(), msg)
+				return err
+			}
+		}
+		require.NoError(t, b.open(t.Context(), msg))
+	}
+	return nil
+}
+
+// A writer that got no answer cannot know whether its batch was stored, or will be: it reads the checkpoint, and goes on
+// from there. Of the two batches the one that lands first counts, and the other leaves nothing behind.
+func TestABatchThatLandsLate(t *testing.T) {
+	batch := func(name string, expect uint64) []Message {
+		return []Message{
+			{Subject: LogSubject("t", "AuditLogs", "a"), Data: []byte(name)},
+			{Subject: LogSubject("t", "AuditLogs", "b"), Data: []byte(name)},
+			{Subject: CheckpointSubject("hub", "0"), Data: []byte(name), ExpectLast: &expect, Header: nats.Header{"Nats-Rollup": {"sub"}, "Nats-TTL": {"never"}}},
+		}
+	}
+	require.False(t, streams(Config{})[0].AllowDirect, "the checkpoint is read from the leader, which has seen all that was stored")
+	for name, afterwards := range map[string]bool{"after the next": true, "between reading the checkpoint and the next": false} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			commit := late(t, b, batch("first", 0))
+			msg, err := b.Last(t.Context(), Logs, CheckpointSubject("hub", "0"))
+			require.NoError(t, err)
+			require.Nil(t, msg)
+			if !afterwards {
+				require.NoError(t, commit())
+			}
+			_, err = b.PublishBatch(t.Context(), batch("second", 0))
+			want := "first"
+			if afterwards {
+				require.NoError(t, err)
+				err, want = commit(), "second"
+			}
+			require.ErrorIs(t, err, ErrConflict)
+			seq, err := b.LastSequence(t.Context(), Logs)
+			require.NoError(t, err)
+			require.EqualValues(t, 3, seq)
+			for n := uint64(1); n <= seq; n++ {
+				msg, err := b.Stream(Logs).GetMsg(t.Context(), n)
+				require.NoError(t, err)
+				require.Equal(t, want, string(msg.Data))
+			}
+		})
+	}
+}
+
 func TestTenantShardIsAddedToRecords(t *testing.T) {
 	b := open(t)
 	_, err := b.Publish(t.Context(), Message{Subject: LogSubject("8d4121ed-0008-406d-bff9-0d5bb312183c", "AuditLogs", "*.>"), Data: []byte("{}")})

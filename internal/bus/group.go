@@ -20,10 +20,7 @@ type group struct {
 
 // Small batches wait for the commit that is under way and go together; one that is large by itself need not wait: while
 // the server writes one, others are handed to it.
-const (
-	large    = MaxBatch / 4 // messages
-	inFlight = 4
-)
+const large = MaxBatch / 4 // messages
 
 // commit is one writer's batch.
 type commit struct {

@@ -52,7 +52,7 @@ func streams(cfg Config) []jetstream.StreamConfig {
 		{Name: Logs, Subjects: []string{"in.*.*.*", "cp.*.*", "replayed.*.*.*"},
 			SubjectTransform: shard("in.*.*.*", fmt.Sprintf("logs.{{partition(%d,1)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}", Shards)),
 			MaxAge:           35 * day, MaxBytes: logsMax, Discard: jetstream.DiscardNew,
-			AllowAtomicPublish: true, AllowRollup: true, AllowMsgTTL: true, AllowDirect: true},
+			AllowAtomicPublish: true, AllowRollup: true, AllowMsgTTL: true},
 		{Name: DeadLetters, Subjects: []string{"deadletter.*.*.*"}, MaxAge: 30 * day},
 		{Name: Findings, Subjects: []string{"finding.*"},
 			SubjectTransform: shard("finding.*", fmt.Sprintf("findings.{{partition(%d,1)}}.{{wildcard(1)}}", Shards)),
@@ -69,7 +69,7 @@ func streams(cfg Config) []jetstream.StreamConfig {
 
 func (b *Bus) createStreams(ctx context.Context, cfg Config) error {
 	for _, want := range streams(cfg) {
-		want.Storage = jetstream.FileStorage
+		want.Storage, want.Replicas = jetstream.FileStorage, max(cfg.Replicas, 1)
 		if want.Duplicates == 0 {
 			want.Duplicates = 2 * time.Minute
 		}
@@ -80,12 +80,12 @@ func (b *Bus) createStreams(ctx context.Context, cfg Config) error {
 		b.streams[want.Name] = stream
 	}
 	for _, bucket := range []string{DirectoryBucket, CapsBucket, ChatBucket, LeasesBucket, SnapshotsBucket} {
-		_, err := b.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, History: 1, Storage: jetstream.FileStorage})
+		_, err := b.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, History: 1, Storage: jetstream.FileStorage, Replicas: max(cfg.Replicas, 1)})
 		if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
 			return fmt.Errorf("creating bucket %s: %w", bucket, err)
 		}
 	}
-	if _, err := b.js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: objects, TTL: 30 * day}); err != nil {
+	if _, err := b.js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: objects, TTL: 30 * day, Replicas: max(cfg.Replicas, 1)}); err != nil {
 		return fmt.Errorf("creating the object store: %w", err)
 	}
 	return nil

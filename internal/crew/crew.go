@@ -47,6 +47,9 @@ func New(b *bus.Bus, name string, log *zap.Logger) *Crew {
 	return &Crew{bus: b, name: bus.Token(name), log: log, alive: []string{bus.Token(name)}, changed: make(chan struct{})}
 }
 
+// Name is what the instance is called among the others.
+func (c *Crew) Name() string { return c.name }
+
 // Run renews the instance's lease and watches those of the others until ctx ends; then it gives its own back.
 func (c *Crew) Run(ctx context.Context) error {
 	if c.bus == nil {
@@ -67,8 +70,8 @@ func (c *Crew) Run(ctx context.Context) error {
 
 // lease is what is known of a member.
 type lease struct {
-	revision uint64
-	heard    time.Time // by this machine's clock: whose hands differ between machines
+	written time.Time // by the server's clock
+	heard   time.Time // by this machine's clock: whose hands differ between machines
 }
 
 func (c *Crew) serve(ctx context.Context) error {
@@ -76,20 +79,17 @@ func (c *Crew) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// The own lease is renewed before the others' are listed, so that the list says what time it is by the server's clock.
+	// A read of its own might ask a server that has not heard of it yet.
+	if _, err := kv.PutString(ctx, member+c.name, c.name); err != nil {
+		return fmt.Errorf("renewing the lease: %w", err)
+	}
+	defer c.leave(kv)
 	watch, err := kv.Watch(ctx, member+"*")
 	if err != nil {
 		return fmt.Errorf("watching leases: %w", err)
 	}
 	defer func() { _ = watch.Stop() }() // it ends with the connection in any case
-	defer c.leave(kv)
-	mine, err := kv.PutString(ctx, member+c.name, c.name)
-	if err != nil {
-		return fmt.Errorf("renewing the lease: %w", err)
-	}
-	own, err := kv.GetRevision(ctx, member+c.name, mine)
-	if err != nil {
-		return fmt.Errorf("reading the lease: %w", err)
-	}
 	leases := map[string]lease{}
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
@@ -102,14 +102,17 @@ func (c *Crew) serve(ctx context.Context) error {
 			switch {
 			case !open:
 				return errors.New("watching leases: the server closed the subscription")
-			case e == nil:
-				met = true // all that were there have been shown
+			case e == nil: // all that were there have been shown
+				met = true
+				for name, l := range leases {
+					if leases[c.name].written.Sub(l.written) > lapsesIn {
+						delete(leases, name) // it lapsed before this instance began
+					}
+				}
 			case e.Operation() != jetstream.KeyValuePut:
 				delete(leases, strings.TrimPrefix(e.Key(), member))
-			case !met && own.Created().Sub(e.Created()) > lapsesIn:
-				// It lapsed before this instance began; both times are the server's.
 			default:
-				leases[strings.TrimPrefix(e.Key(), member)] = lease{e.Revision(), time.Now()}
+				leases[strings.TrimPrefix(e.Key(), member)] = lease{e.Created(), time.Now()}
 			}
 		case <-tick.C:
 			if _, err := kv.PutString(ctx, member+c.name, c.name); err != nil {

@@ -63,6 +63,16 @@ func (h *Hub) Last(partition int) int64 {
 	return sequence
 }
 
+// Owners returns the names by which the receivers with an epoch call themselves, partition by partition; empty where
+// there is none.
+func (h *Hub) Owners() []string {
+	owners := make([]string, len(h.partitions))
+	for i, p := range h.partitions {
+		owners[i] = p.owner()
+	}
+	return owners
+}
+
 // find returns the partition with an id, or nil.
 func (h *Hub) find(id string) *partition {
 	for _, p := range h.partitions {

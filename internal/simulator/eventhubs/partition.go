@@ -179,6 +179,18 @@ func (p *partition) claim(r *reader) *amqp.Error {
 	return nil
 }
 
+// owner names the receiver that is alone with the partition, if there is one.
+func (p *partition) owner() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for r := range p.readers {
+		if r.epoch != nil {
+			return r.name
+		}
+	}
+	return ""
+}
+
 func (p *partition) release(r *reader) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

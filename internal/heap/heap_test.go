@@ -1,0 +1,30 @@
+package heap
+
+import (
+	"context"
+	"math"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheLimitLeavesRoomToWork(t *testing.T) {
+	require.EqualValues(t, limit, limitFor(0))
+	require.EqualValues(t, limit, limitFor(100<<20))
+	for _, live := range []uint64{200 << 20, 1 << 30} {
+		require.Greater(t, limitFor(live), int64(live+live/8), "the collector is not chased")
+	}
+}
+
+func TestKeepSetsTheLimitAndTakesItBack(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { Keep(ctx); close(done) }()
+	require.Eventually(t, func() bool { return debug.SetMemoryLimit(-1) < math.MaxInt64 }, 5*time.Second, time.Millisecond)
+	cancel()
+	<-done
+	require.EqualValues(t, math.MaxInt64, debug.SetMemoryLimit(-1))
+}
