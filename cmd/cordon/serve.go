@@ -38,7 +38,7 @@ func serveCommand() *cobra.Command {
 			defer small.Wait()
 			ctx, cancel := context.WithCancel(cmd.Context())
 			defer cancel()
-			small.Go(func() { heap.Keep(ctx) })
+			small.Go(func() { heap.Keep(ctx, cfg.MemoryBytes()) })
 			if err := a.Start(cmd.Context()); err != nil {
 				return errors.Join(err, stopping())
 			}

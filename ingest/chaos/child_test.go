@@ -88,7 +88,7 @@ func (s spec) read(ctx context.Context, cancel func()) error {
 	}
 	source := eventhubs.New(eventhubs.Config{Namespace: "simulated", Hub: hubName, ConnectionString: s.Connection}, b, with, clock.Wall{}, log)
 	var hands sync.WaitGroup
-	hands.Go(func() { heap.Keep(ctx) })
+	hands.Go(func() { heap.Keep(ctx, 256<<20) })
 	hands.Go(func() { _ = with.Run(ctx) })
 	hands.Go(func() { _ = source.Run(ctx) })
 	if s.Until != nil {

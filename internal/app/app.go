@@ -99,7 +99,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 	} else {
 		a.local = a.people
 	}
-	if a.bus, err = bus.Open(ctx, bus.Config{Dir: cfg.Data, URL: cfg.NATS, LogsMaxBytes: cfg.LogsMax, Log: o.Log}); err != nil {
+	if a.bus, err = bus.Open(ctx, bus.Config{Dir: cfg.Data, URL: cfg.NATS, LogsMaxBytes: cfg.LogsMax, Recent: bus.RecentOf(cfg.MemoryBytes()), Replicas: replicas(cfg), Log: o.Log}); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -128,6 +128,13 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 		return nil, fmt.Errorf("opening the console's port: %w", err)
 	}
 	return a, nil
+}
+
+func replicas(cfg *config.Config) int {
+	if cfg.NATS != "" && cfg.Replicas == 0 {
+		return 3
+	}
+	return cfg.Replicas
 }
 
 func folder(path string, shipped fs.FS) fs.FS {

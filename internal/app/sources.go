@@ -193,7 +193,7 @@ func (a *App) addPartner(s *readers, polled []string, n int, p config.Partner) e
 }
 
 // hubMemory bounds what all hubs' readers of one process hold at once, in bytes.
-const hubMemory = 64 << 20
+const hubMemory = 32 << 20
 
 func (a *App) hubs() int {
 	n := 0

@@ -37,7 +37,7 @@ type Config struct {
 	// Replicas is on how many servers of a cluster everything is kept; 1 where 0.
 	Replicas int
 	// Recent bounds the bytes that LOGS takes within the ten seconds for which an embedded server keeps them in memory;
-	// 48 MiB where 0, which keeps Cordon below 256 MiB.
+	// what DefaultMemory leaves where 0.
 	Recent int
 	Log    *zap.Logger
 }
@@ -69,7 +69,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	}
 	b := &Bus{log: cfg.Log, batches: make(chan struct{}, inFlight), streams: map[string]jetstream.Stream{}}
 	if b.recent.most = cfg.Recent; b.recent.most == 0 {
-		b.recent.most = defaultRecent
+		b.recent.most = RecentOf(DefaultMemory)
 	}
 	var err error
 	if cfg.URL == "" {

@@ -9,10 +9,15 @@ import (
 // What the embedded server keeps in memory of LOGS: each block of its file for 10 s after it was last written or read
 // (nats-server v2.15.2, defaultCacheBufferExpiration; no option shortens it), and its timers are a little late. What is
 // stored in that time is therefore what Cordon takes of memory, and must be bounded.
-const (
-	kept          = 10500 * time.Millisecond
-	defaultRecent = 48 << 20
-)
+const kept = 10500 * time.Millisecond
+
+// RecentOf is what of a process's memory, in bytes, is left for what was stored lately: what else the server, the
+// readers and the program need was measured. Little memory means slow catching up after an outage, nothing else.
+func RecentOf(memory int) int { return max(memory-176<<20, 16<<20) }
+
+// DefaultMemory is what a process may take where nobody says: 80 MiB in ten seconds are some 2,500 records a second,
+// after as much at full speed.
+const DefaultMemory = 256 << 20
 
 // recent bounds how many bytes are stored within the time for which the server keeps them in memory.
 type recent struct {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"cordon/internal/bus"
 	"cordon/internal/graph"
 	"cordon/internal/partnercenter"
 	"go.yaml.in/yaml/v3"
@@ -25,6 +26,8 @@ type Config struct {
 	URL         string         `yaml:"url"`         // where people reach the console, for links in chat
 	NATS        string         `yaml:"nats"`        // a cluster; embedded where empty
 	LogsMax     int64          `yaml:"logs-max"`    // bytes that LOGS may take; unlimited where 0
+	Memory      int            `yaml:"memory"`      // MiB that the process may take while it catches up; 256 where 0
+	Replicas    int            `yaml:"replicas"`    // of what a NATS cluster stores; 3 there, 1 where it is embedded
 	Instance    string         `yaml:"instance"`    // unique among those on one cluster; the host's name where empty
 	Lateness    Lateness       `yaml:"lateness"`    // how long the watermark waits, by kind of record
 	Graph       string         `yaml:"graph"`       // base URL of Microsoft Graph
@@ -217,6 +220,14 @@ func Parse(in io.Reader) (*Config, error) {
 
 var modes = []string{"observe", "approve", "automatic"}
 
+// MemoryBytes is what the process may take.
+func (c *Config) MemoryBytes() int {
+	if c.Memory == 0 {
+		return bus.DefaultMemory
+	}
+	return c.Memory << 20
+}
+
 func (c *Config) check() error {
 	if c.Data == "" {
 		return errors.New("data: name the folder that holds Cordon's data")
@@ -297,6 +308,14 @@ func (c *Config) check() error {
 				return fmt.Errorf("%s: sources[%d]: %w", where, n, err)
 			}
 		}
+	}
+	switch {
+	case c.Memory != 0 && c.Memory < 192:
+		return errors.New("memory: Cordon needs 192 MiB at least")
+	case c.NATS == "" && c.Replicas > 1:
+		return errors.New("replicas: the embedded server stores everything once; name a cluster under nats")
+	case c.Replicas < 0 || c.Replicas > 5:
+		return errors.New("replicas: expected 1, 3 or 5")
 	}
 	if err := c.Lateness.check(); err != nil {
 		return fmt.Errorf("lateness: %w", err)

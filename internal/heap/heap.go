@@ -12,16 +12,17 @@ import (
 )
 
 const (
-	// limit is where the collector begins to run as often as it must. What is not Go's (the program itself, above all)
-	// comes on top; together they stay below 256 MiB while ingest alone is busy.
-	limit = 170 << 20
+	// share of what the process may take is where the collector begins to run as often as it must. What is not Go's (the
+	// program itself, above all) comes on top.
+	share = 0.66
 	// spare is what the collector is left above what is in use. Without it a process that needs more than limit would
 	// do little else than collect.
 	spare = 24 << 20
 )
 
-// Keep holds the process's memory near what it needs until ctx ends. Where the environment says GOMEMLIMIT, that holds.
-func Keep(ctx context.Context) {
+// Keep holds the process's memory near what it needs, below most bytes where that is enough, until ctx ends. Where the
+// environment says GOMEMLIMIT, that holds.
+func Keep(ctx context.Context, most int) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
@@ -31,7 +32,7 @@ func Keep(ctx context.Context) {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	for {
 		metrics.Read(live)
-		debug.SetMemoryLimit(limitFor(live[0].Value.Uint64()))
+		debug.SetMemoryLimit(limitFor(most, live[0].Value.Uint64()))
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -40,4 +41,6 @@ func Keep(ctx context.Context) {
 	}
 }
 
-func limitFor(live uint64) int64 { return max(limit, int64(live+live/8)+spare) }
+func limitFor(most int, live uint64) int64 {
+	return max(int64(share*float64(most)), int64(live+live/8)+spare)
+}
