@@ -97,8 +97,8 @@ func (s *Splitter) value() error {
 		return s.record()
 	}
 	switch c := s.body[s.at]; {
-	case c == ',': // behind what was broken, or in the end of a message that was kept
-		s.at++
+	case c == ',' && bytes.HasPrefix(bytes.TrimLeft(s.body[s.at+1:], " \n\r\t"), []byte("{")):
+		s.at++ // behind what was broken, or in the end of a message that was kept
 		return s.array()
 	case s.index > 0 && (c == ']' || c == '}'): // behind a record there is nothing in it that could be lost
 		s.at++

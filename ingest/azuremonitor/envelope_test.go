@@ -61,6 +61,7 @@ func TestSplit(t *testing.T) {
 		"a number":          {`7`, []string{"«7»"}, "expected an object with records"},
 		"noise":             {"\x00\x01\x02", []string{"«\x00\x01\x02»"}, "expected an object with records"},
 		"a bracket":         {"}", []string{"«}»"}, "expected an object with records"},
+		"a comma":           {",]", []string{"«,]»"}, "expected an object with records"},
 		"nothing":           {"", []string{"«»"}, "the message is empty"},
 		"noise behind":      {`[` + one + `] x`, []string{one, "«x»"}, "expected an object with records"},
 
