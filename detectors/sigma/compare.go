@@ -113,7 +113,21 @@ func (b bound) matches(v string) bool {
 
 // number reads a decimal number; what else ParseFloat takes (hexadecimal, Inf, NaN) is none.
 func number(v string) (float64, bool) {
-	if v == "" || len(v) > 64 || strings.Trim(v, "0123456789+-.eE") != "" {
+	digits, seen, exponent := 0, false, false
+	for i := range len(v) {
+		switch c := v[i]; {
+		case '0' <= c && c <= '9':
+			digits++
+		case (c == '-' || c == '+') && (i == 0 || v[i-1]|0x20 == 'e'):
+		case c == '.' && !seen && !exponent:
+			seen = true
+		case c|0x20 == 'e' && digits > 0 && !exponent:
+			exponent, digits = true, 0
+		default:
+			return 0, false
+		}
+	}
+	if digits == 0 || len(v) > 64 {
 		return 0, false
 	}
 	n, err := strconv.ParseFloat(v, 64)
