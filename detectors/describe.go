@@ -27,7 +27,7 @@ func (e *Engine) describe(rule *sigma.Rule, v event) finding.Finding {
 		f.Principal = finding.Principal{Type: record.Tenant, ID: v.Tenant, Home: v.Tenant}
 	}
 	f.Level = levelFor(rule, f.Principal)
-	f.Says = e.says(rule, v, f, nil)
+	f.Says = fill(sentence(rule), func(word string) string { return e.word(word, v, f) })
 	return f
 }
 
@@ -93,12 +93,16 @@ func proofOf(v event, position string) finding.Proof {
 	return p
 }
 
-// says fills the rule's sentence. What the record does not say is called unknown, not left out.
-func (e *Engine) says(rule *sigma.Rule, v event, f finding.Finding, numbers map[string]string) string {
-	sentence := rule.Custom.Says
-	if sentence == "" {
-		sentence = rule.Title
+// sentence is what a rule's findings say, with {words} to fill in.
+func sentence(rule *sigma.Rule) string {
+	if rule.Custom.Says != "" {
+		return rule.Custom.Says
 	}
+	return rule.Title
+}
+
+// fill puts words into a sentence. What is put in is not looked at again.
+func fill(sentence string, word func(name string) string) string {
 	var out strings.Builder
 	for sentence != "" {
 		before, rest, found := strings.Cut(sentence, "{")
@@ -111,16 +115,23 @@ func (e *Engine) says(rule *sigma.Rule, v event, f finding.Finding, numbers map[
 			out.WriteString("{" + rest)
 			break
 		}
-		out.WriteString(e.word(name, v, f, numbers))
+		out.WriteString(word(name))
 		sentence = after
 	}
 	return out.String()
 }
 
-func (e *Engine) word(name string, v event, f finding.Finding, numbers map[string]string) string {
-	if n, ok := numbers[name]; ok {
-		return n
+// unknownWord is what a sentence has for what the record does not say: it is not left out.
+const unknownWord = "unknown"
+
+func spoken(words ...string) string {
+	if text := record.Clean(strings.Join(words, ", ")); text != "" {
+		return text
 	}
+	return unknownWord
+}
+
+func (e *Engine) word(name string, v event, f finding.Finding) string {
 	var words []string
 	switch name {
 	case "principal":
@@ -152,11 +163,7 @@ func (e *Engine) word(name string, v event, f finding.Finding, numbers map[strin
 	default:
 		words = v.Field(name).List
 	}
-	text := record.Clean(strings.Join(words, ", "))
-	if text == "" {
-		return "unknown"
-	}
-	return text
+	return spoken(words...)
 }
 
 func firstOf(values ...string) string {

@@ -37,7 +37,7 @@ type Room struct {
 }
 
 const (
-	readBack = 24 * time.Hour // longer than any window of the rules that ship
+	readBack = 24 * time.Hour // at least: longer than any window of the rules that ship
 	burst    = 200            // records between two flushes of correlations
 
 	journalBack = 2 * behind // how far AUDIT is read back: what was announced earlier explains nothing any more
@@ -129,7 +129,7 @@ func (r *Room) rebuild(ctx context.Context) error {
 	if last == 0 {
 		return nil
 	}
-	err = r.bus.ScanTo(ctx, bus.Logs, []string{"logs.>", "cp.>"}, readBack, last, func(m jetstream.Msg) error {
+	err = r.bus.ScanTo(ctx, bus.Logs, []string{"logs.>", "cp.>"}, r.back(), last, func(m jetstream.Msg) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		_, err := r.look(m)
@@ -140,6 +140,10 @@ func (r *Room) rebuild(ctx context.Context) error {
 	}
 	return finding.Publish(ctx, r.bus, r.engine.Current())
 }
+
+// back is how far back windows may still need what was read: a slot's first window opens two timespans before the
+// slot ends.
+func (r *Room) back() time.Duration { return max(readBack, 2*r.engine.Reach()) }
 
 // message takes one message of LOGS.
 func (r *Room) message(ctx context.Context, m jetstream.Msg) error {
@@ -200,7 +204,7 @@ func (r *Room) look(m jetstream.Msg) ([]finding.Finding, error) {
 // settle confirms what the watermarks have passed.
 func (r *Room) settle() []finding.Finding {
 	if behind := r.watermarks.behind(); behind.Sub(r.cleared) > time.Hour {
-		r.engine.Forget(behind.Add(-readBack))
+		r.engine.Forget(behind.Add(-r.back()))
 		r.cleared = behind
 	}
 	return r.engine.SettleEach(r.watermarks.of)

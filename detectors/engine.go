@@ -3,9 +3,7 @@
 package detectors
 
 import (
-	"fmt"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -23,12 +21,16 @@ const settles = 10 * time.Minute
 type Engine struct {
 	rules       []*sigma.Rule // that match single records
 	byName      map[string]*sigma.Rule
-	correlators []correlator
+	correlators []*correlator            // each after those it refers to
+	serves      map[string][]*correlator // by the rules that they refer to
 	directory   *directory.Directory
 	base        map[string]bool // rules that only serve correlations
 
 	singles  map[string]*single
 	slots    map[string]*slot
+	made     map[string][]string          // findings by correlation, group and slot
+	tenants  map[string]string            // as records spell them, by their small letters
+	words    map[string]map[string]string // what the same records say for the sentences of correlations
 	proofs   map[string]finding.Proof     // of records in open windows, by record id
 	actors   map[string]finding.Principal // of the same records
 	fullest  map[string]fullest           // revisions of privileged principals' records, by record id
@@ -43,11 +45,6 @@ type fullest struct {
 	time time.Time
 }
 
-type correlator struct {
-	rule *sigma.Rule
-	*sigma.Correlator
-}
-
 // single is a finding about one record.
 type single struct {
 	finding finding.Finding
@@ -59,50 +56,31 @@ type single struct {
 // slot is a finding of a correlation.
 type slot struct {
 	finding finding.Finding
+	made    string // the key of Engine.made that it stands under
 	records map[string]bool
-	users   map[string]bool
+	extra   int // revisions beyond the count of records
+	settled bool
 	changed bool
 }
 
 // NewEngine compiles nothing: the rules come parsed. It refuses correlations over rules that are not there.
 func NewEngine(rules []*sigma.Rule, d *directory.Directory) (*Engine, error) {
-	e := &Engine{byName: map[string]*sigma.Rule{}, directory: d, base: map[string]bool{}, singles: map[string]*single{},
-		slots: map[string]*slot{}, proofs: map[string]finding.Proof{}, actors: map[string]finding.Principal{}, fullest: map[string]fullest{}, silenced: map[string]int{}}
-	for _, r := range rules {
-		if other, taken := e.byName[r.Name]; taken {
-			return nil, fmt.Errorf("%s:%d: rule %s is already defined in %s:%d", r.File, r.Line, r.Name, other.File, other.Line)
-		}
-		e.byName[r.Name] = r
+	e := &Engine{byName: map[string]*sigma.Rule{}, serves: map[string][]*correlator{}, directory: d, base: map[string]bool{}, singles: map[string]*single{},
+		slots: map[string]*slot{}, made: map[string][]string{}, tenants: map[string]string{}, words: map[string]map[string]string{},
+		proofs: map[string]finding.Proof{}, actors: map[string]finding.Principal{}, fullest: map[string]fullest{}, silenced: map[string]int{}}
+	if err := e.link(rules); err != nil {
+		return nil, err
 	}
 	for _, r := range rules {
 		if r.Correlation == nil {
 			e.rules = append(e.rules, r)
-			continue
 		}
-		for _, name := range r.Correlation.Rules {
-			base, ok := e.byName[name]
-			switch {
-			case !ok:
-				return nil, fmt.Errorf("%s:%d: correlation %s refers to rule %q, which is not there", r.File, r.Line, r.Name, name)
-			case base.Correlation != nil && !within(r.Correlation.GroupBy, base.Correlation.GroupBy):
-				// A closed window stands under the group of the record that closed it; it has no fields of its own.
-				return nil, fmt.Errorf("%s:%d: correlation %s groups by a field that %s does not group by", r.File, r.Line, r.Name, name)
-			case base.Correlation == nil && !r.Correlation.Generate:
-				e.base[name] = true
-			}
-		}
-		e.correlators = append(e.correlators, correlator{r, sigma.NewCorrelator(r.Correlation)})
 	}
-	levels := map[string]int{}
 	for _, c := range e.correlators {
-		if _, err := e.level(c.rule, levels); err != nil {
-			return nil, err
+		for _, name := range c.over.Rules {
+			e.serves[name] = append(e.serves[name], c)
 		}
 	}
-	// A correlation over another one comes after it.
-	sort.SliceStable(e.correlators, func(i, j int) bool {
-		return levels[e.correlators[i].rule.Name] < levels[e.correlators[j].rule.Name]
-	})
 	return e, nil
 }
 
@@ -150,9 +128,7 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 		if !e.base[rule.Name] {
 			out = append(out, e.single(rule, v, truth, position)...)
 		}
-		if truth.Holds() {
-			e.correlate(rule, v, position)
-		}
+		e.correlate(rule, v, truth, position)
 	}
 	return out
 }
@@ -206,6 +182,7 @@ func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position s
 
 // Flush returns the findings of correlations that have changed since.
 func (e *Engine) Flush() []finding.Finding {
+	e.look()
 	var out []finding.Finding
 	for _, s := range e.slots {
 		if s.changed {
@@ -230,7 +207,8 @@ func (e *Engine) Settle(watermark time.Time) []finding.Finding {
 	return e.SettleEach(func(string, string) time.Time { return watermark })
 }
 
-// SettleEach does so by the watermark of the tenant and the record's category.
+// SettleEach does so by the watermark of the tenant and the record's category. Windows whose condition more records
+// could have taken away are looked at as far as the watermark has come; Flush returns what they raise.
 func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) []finding.Finding {
 	var out []finding.Finding
 	for _, s := range e.singles {
@@ -244,12 +222,29 @@ func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) [
 		s.finding.Revision++
 		out = append(out, s.finding)
 	}
+	for _, c := range e.correlators {
+		c.Pass(func(g sigma.Group) time.Time { return c.watermarkOf(g.Tenant, watermark) })
+	}
+	e.look()
+	for _, s := range e.slots {
+		if !s.finding.Unconfirmed || s.finding.Withdrawn != "" || len(s.finding.Proof) == 0 {
+			continue
+		}
+		if w := watermark(s.finding.Tenant, s.finding.Proof[0].Category); !w.IsZero() && s.finding.Time.Add(settles).After(w) {
+			continue
+		}
+		s.settled, s.finding.Unconfirmed = true, false
+		s.revise(len(s.records))
+		s.changed = false
+		out = append(out, s.finding)
+	}
 	slices.SortFunc(out, byTime)
 	return out
 }
 
 // Current are all findings that the engine holds, as they stand.
 func (e *Engine) Current() []finding.Finding {
+	e.look()
 	var out []finding.Finding
 	for _, s := range e.singles {
 		out = append(out, s.finding)
@@ -278,6 +273,7 @@ func (e *Engine) Forget(t time.Time) {
 	for id, s := range e.slots {
 		if s.finding.Time.Before(t) {
 			delete(e.slots, id)
+			delete(e.made, s.made)
 		}
 	}
 	for id, f := range e.fullest {
@@ -289,6 +285,7 @@ func (e *Engine) Forget(t time.Time) {
 		if p.Time.Before(t) {
 			delete(e.proofs, id)
 			delete(e.actors, id)
+			delete(e.words, id)
 		}
 	}
 }

@@ -1,49 +1,99 @@
 package sigma
 
 import (
+	"cmp"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// compile makes an expression of a rule's detection: its named searches, joined by its condition.
-func compile(n *yaml.Node, lists Lists) (expression, error) {
+// What a rule may make us do.
+const (
+	maxDepth   = 100    // of brackets and nots
+	maxTokens  = 10_000 // of a condition
+	maxClauses = 10_000 // of a rule
+)
+
+// compile reads a rule's detection: its named searches, joined by its condition. Several conditions are alternatives.
+func compile(r *Rule, n *yaml.Node, lists Lists) error {
 	if n.Kind != yaml.MappingNode {
-		return nil, at(n, "detection is a mapping of searches and a condition")
+		return at(n, "detection is a mapping of searches and a condition")
 	}
-	c := &condition{searches: map[string]expression{}}
+	d := &detection{lists: lists}
+	searches, names := map[string]expression{}, []string(nil)
 	var text *yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Value == "condition" {
+			if text != nil {
+				return at(key, "a detection has one condition, or a list of them")
+			}
 			text = value
 			continue
 		}
-		if _, taken := c.searches[key.Value]; taken {
-			return nil, at(key, "search %q is already defined", key.Value)
+		if _, taken := searches[key.Value]; taken {
+			return at(key, "search %q is already defined", key.Value)
 		}
-		search, err := compileSearch(value, lists)
+		d.search = key.Value
+		search, err := d.compileSearch(value)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		c.searches[key.Value] = search
-		c.names = append(c.names, key.Value)
+		searches[key.Value] = named{key.Value, search}
+		names = append(names, key.Value)
 	}
-	if text == nil || text.Kind != yaml.ScalarNode {
-		return nil, at(n, "detection needs a condition")
+	if text == nil {
+		return at(n, "detection needs a condition")
 	}
-	c.tokens = tokens(text.Value)
+	conditions := []*yaml.Node{text}
+	if text.Kind == yaml.SequenceNode {
+		conditions = text.Content
+	}
+	var alternatives []expression
+	var written []string
+	for _, one := range conditions {
+		if one.Kind != yaml.ScalarNode || one.Tag == "!!null" {
+			return at(one, "detection needs a condition: a text, or a list of texts")
+		}
+		e, err := parseCondition(one.Value, searches, names)
+		if err != nil {
+			return at(one, "condition %q: %v", shortened(one.Value), err)
+		}
+		alternatives = append(alternatives, e)
+		written = append(written, one.Value)
+	}
+	switch len(alternatives) {
+	case 0:
+		return at(text, "detection needs a condition")
+	case 1:
+		r.match = alternatives[0]
+	default:
+		r.match = anyOf(alternatives)
+	}
+	slices.SortStableFunc(d.clauses, func(a, b *test) int { return cmp.Compare(a.Line, b.Line) })
+	r.condition, r.clauses, r.unset = strings.Join(written, " or "), d.clauses, d.unset
+	return nil
+}
+
+func shortened(s string) string {
+	if len(s) > 200 {
+		return s[:200] + "…"
+	}
+	return s
+}
+
+func parseCondition(text string, searches map[string]expression, names []string) (expression, error) {
+	c := &condition{tokens: tokens(text), searches: searches, names: names}
+	if len(c.tokens) > maxTokens {
+		return nil, fmt.Errorf("longer than %d words", maxTokens)
+	}
 	e, err := c.or()
 	if err == nil && len(c.tokens) > 0 {
 		err = fmt.Errorf("%q does not belong here", c.tokens[0])
 	}
-	if err != nil {
-		return nil, at(text, "condition %q: %v", text.Value, err)
-	}
-	return e, nil
+	return e, err
 }
 
 func tokens(s string) []string {
@@ -96,7 +146,7 @@ func (c *condition) chain(word string, next func(*condition) (expression, error)
 func (c *condition) not() (expression, error) {
 	if c.peek() == "not" {
 		c.tokens = c.tokens[1:]
-		if c.depth++; c.depth > 100 {
+		if c.depth++; c.depth > maxDepth {
 			return nil, fmt.Errorf("nested too deeply")
 		}
 		e, err := c.not()
@@ -113,7 +163,7 @@ func (c *condition) primary() (expression, error) {
 	word := c.tokens[0]
 	c.tokens = c.tokens[1:]
 	if word == "(" {
-		if c.depth++; c.depth > 100 {
+		if c.depth++; c.depth > maxDepth {
 			return nil, fmt.Errorf("nested too deeply")
 		}
 		e, err := c.or()
@@ -142,122 +192,40 @@ func (c *condition) quantified(quantifier string) (expression, error) {
 	}
 	pattern := c.tokens[1]
 	c.tokens = c.tokens[2:]
+	them := strings.EqualFold(pattern, "them")
 	var parts []expression
 	for _, name := range c.names {
-		matched := pattern == "them" && !strings.HasPrefix(name, "_")
-		if pattern != "them" {
-			matched, _ = path.Match(pattern, name) // a malformed pattern matches nothing and is refused below
-		}
-		if matched {
+		if them && !strings.HasPrefix(name, "_") || !them && starred(pattern, name) {
 			parts = append(parts, c.searches[name])
 		}
 	}
 	if len(parts) == 0 {
 		return nil, fmt.Errorf("no search is named like %q", pattern)
 	}
+	text := quantifier + " of " + pattern
 	if quantifier == "all" {
-		return allOf(parts), nil
+		return named{text, allOf(parts)}, nil
 	}
-	return anyOf(parts), nil
+	return named{text, anyOf(parts)}, nil
 }
 
-// compileSearch makes an expression of one search: a mapping means all of its tests, a list of mappings any.
-func compileSearch(n *yaml.Node, lists Lists) (expression, error) {
-	switch n.Kind {
-	case yaml.MappingNode:
-		var tests []expression
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			t, err := compileTest(n.Content[i], n.Content[i+1], lists)
-			if err != nil {
-				return nil, err
-			}
-			tests = append(tests, t)
-		}
-		if len(tests) == 0 {
-			return nil, at(n, "a search needs at least one field")
-		}
-		return allOf(tests), nil
-	case yaml.SequenceNode:
-		var searches []expression
-		for _, member := range n.Content {
-			if member.Kind != yaml.MappingNode {
-				return nil, at(member, "keyword searches are not supported; name a field")
-			}
-			s, err := compileSearch(member, lists)
-			if err != nil {
-				return nil, err
-			}
-			searches = append(searches, s)
-		}
-		if len(searches) == 0 {
-			return nil, at(n, "a search needs at least one field")
-		}
-		return anyOf(searches), nil
+// starred compares a name with a pattern in which a star is any number of characters.
+func starred(pattern, name string) bool {
+	pieces := strings.Split(pattern, "*")
+	last := len(pieces) - 1
+	if last == 0 {
+		return pattern == name
 	}
-	return nil, at(n, "a search is a mapping of fields, or a list of such")
-}
-
-// The modifiers that are supported.
-var modifiers = []string{"contains", "startswith", "endswith", "all", "exists", "expand"}
-
-func compileTest(key, value *yaml.Node, lists Lists) (expression, error) {
-	field, mods, _ := strings.Cut(key.Value, "|")
-	if field == "" {
-		return nil, at(key, "a test needs a field name before its modifiers")
+	rest, ok := strings.CutPrefix(name, pieces[0])
+	if !ok {
+		return false
 	}
-	t := &test{field: field}
-	expand := false
-	if mods != "" {
-		for _, m := range strings.Split(mods, "|") {
-			switch {
-			case !slices.Contains(modifiers, m):
-				return nil, at(key, "unknown modifier %q of field %s; supported are %s", m, field, strings.Join(modifiers, ", "))
-			case m == "all":
-				t.all = true
-			case m == "expand":
-				expand = true
-			case m == "exists":
-				var want bool
-				if err := value.Decode(&want); err != nil || value.Kind != yaml.ScalarNode {
-					return nil, at(value, "exists takes true or false")
-				}
-				if mods != "exists" {
-					return nil, at(key, "modifier exists of field %s stands alone", field)
-				}
-				return exists{field, want}, nil
-			case t.how != "":
-				return nil, at(key, "modifiers %q and %q exclude each other", t.how, m)
-			default:
-				t.how = m
-			}
+	for _, piece := range pieces[1:last] {
+		i := strings.Index(rest, piece)
+		if i < 0 {
+			return false
 		}
+		rest = rest[i+len(piece):]
 	}
-	literals := []*yaml.Node{value}
-	if value.Kind == yaml.SequenceNode {
-		literals = value.Content
-	}
-	if len(literals) == 0 {
-		return nil, at(value, "field %s needs a value", field)
-	}
-	for _, l := range literals {
-		if l.Kind != yaml.ScalarNode {
-			return nil, at(l, "a value of field %s is a text, a number, true, false or null", field)
-		}
-		switch {
-		case l.Tag == "!!null":
-			t.null = true
-		case expand && strings.HasPrefix(l.Value, "%") && strings.HasSuffix(l.Value, "%"):
-			name := strings.Trim(l.Value, "%")
-			members, ok := lists[name]
-			if !ok {
-				return nil, at(l, "there is no list named %q", name)
-			}
-			for _, m := range members {
-				t.patterns = append(t.patterns, newPattern(field, m, t.how))
-			}
-		default:
-			t.patterns = append(t.patterns, newPattern(field, l.Value, t.how))
-		}
-	}
-	return t, nil
+	return strings.HasSuffix(rest, pieces[last])
 }

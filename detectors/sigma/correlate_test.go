@@ -3,85 +3,15 @@ package sigma
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 )
 
 var start = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
-
-// slots is the union of the records of all windows that meet the condition, by the slot in which they close.
-type slots map[int64]map[string]bool
-
-func (s slots) add(slot int64, ids ...string) {
-	if s[slot] == nil {
-		s[slot] = map[string]bool{}
-	}
-	for _, id := range ids {
-		s[slot][id] = true
-	}
-}
-
-// naively evaluates the definition: each record closes one window (t − timespan, t].
-func naively(c *Correlation, items []Item) slots {
-	out := slots{}
-	for _, closer := range items {
-		var ids []string
-		values, rules := map[string]bool{}, map[string]bool{}
-		for _, it := range items {
-			if it.Time.After(closer.Time.Add(-c.Timespan)) && !it.Time.After(closer.Time) {
-				ids = append(ids, it.ID)
-				values[it.Value], rules[it.Rule] = true, true
-			}
-		}
-		delete(values, "")
-		met := len(values) >= c.AtLeast
-		if c.Type == "temporal" {
-			met = !slices.ContainsFunc(c.Rules, func(r string) bool { return !rules[r] })
-		}
-		if met {
-			out.add(c.Slot(closer.Time), ids...)
-		}
-	}
-	return out
-}
-
-func arriving(c *Correlation, items []Item) slots {
-	out, correlator := slots{}, NewCorrelator(c)
-	for _, it := range items {
-		for _, closed := range correlator.Add("g", it) {
-			for _, in := range closed.Items {
-				out.add(c.Slot(closed.Time), in.ID)
-			}
-		}
-	}
-	return out
-}
-
-func TestTheOrderOfArrivalDoesNotMatter(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		c := &Correlation{Type: "value_count", Timespan: time.Minute, AtLeast: rapid.IntRange(1, 4).Draw(t, "at least")}
-		if rapid.Bool().Draw(t, "temporal") {
-			c = &Correlation{Type: "temporal", Timespan: time.Minute, Rules: []string{"a", "b"}}
-		}
-		n := rapid.IntRange(0, 14).Draw(t, "records")
-		var items []Item
-		for i := range n {
-			items = append(items, Item{
-				ID: fmt.Sprint("r", i), Rule: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "rule"), Value: rapid.SampledFrom([]string{"", "u", "v", "w", "x"}).Draw(t, "value"),
-				// Often at one time, often exactly a timespan apart.
-				Time: start.Add(time.Duration(rapid.IntRange(-12, 12).Draw(t, "time")) * 15 * time.Second),
-			})
-		}
-		want := naively(c, items)
-		order := rapid.Permutation(items).Draw(t, "order")
-		require.Equal(t, want, arriving(c, order))
-		require.Equal(t, want, arriving(c, append(order, order...)), "the same record again changes nothing")
-	})
-}
 
 func TestSlots(t *testing.T) {
 	c := &Correlation{Timespan: time.Minute}
@@ -91,22 +21,57 @@ func TestSlots(t *testing.T) {
 	}
 }
 
+// at are the slots that changed, for a group.
+func at1(c *Correlator, key string, it Item) []Slot {
+	c.Add(Group{Key: key}, it)
+	return slices.DeleteFunc(c.Changed(), func(s Slot) bool { return len(s.Items) == 0 })
+}
+
+func atLeast(n int) Range { return Range{Least: n, Most: math.MaxInt} }
+
+func valueCount(span time.Duration, n int) *Correlation {
+	return &Correlation{Type: "value_count", Rules: []string{""}, Timespan: span, Range: atLeast(n)}
+}
+
 func TestGroupsAreApart(t *testing.T) {
-	c := NewCorrelator(&Correlation{Type: "value_count", Timespan: time.Minute, AtLeast: 2})
-	require.Empty(t, c.Add("one", Item{ID: "1", Value: "u", Time: start}))
-	require.Empty(t, c.Add("two", Item{ID: "2", Value: "v", Time: start}))
-	require.Empty(t, c.Add("one", Item{ID: "3", Value: "U", Time: start}), "values are compared without regard to case")
-	require.NotEmpty(t, c.Add("one", Item{ID: "4", Value: "w", Time: start}))
+	c := NewCorrelator("c", valueCount(time.Minute, 2), false)
+	require.Empty(t, at1(c, "one", Item{ID: "1", Values: []string{"u"}, Time: start}))
+	require.Empty(t, at1(c, "two", Item{ID: "2", Values: []string{"v"}, Time: start}))
+	require.Empty(t, at1(c, "one", Item{ID: "3", Values: []string{"U"}, Time: start}), "values are compared without regard to case")
+	require.NotEmpty(t, at1(c, "one", Item{ID: "4", Values: []string{"w"}, Time: start}))
 }
 
 func TestForget(t *testing.T) {
-	c := NewCorrelator(&Correlation{Type: "value_count", Timespan: time.Hour, AtLeast: 2})
-	c.Add("g", Item{ID: "1", Value: "u", Time: start})
-	c.Add("g", Item{ID: "2", Value: "u", Time: start.Add(time.Minute)})
-	c.Add("h", Item{ID: "3", Value: "u", Time: start})
+	c := NewCorrelator("c", valueCount(time.Hour, 2), false)
+	at1(c, "g", Item{ID: "1", Values: []string{"u"}, Time: start})
+	at1(c, "g", Item{ID: "2", Values: []string{"u"}, Time: start.Add(time.Minute)})
+	at1(c, "h", Item{ID: "3", Values: []string{"u"}, Time: start})
 	c.Forget(start.Add(time.Second))
-	require.Equal(t, []string{"g"}, slices.Collect(maps.Keys(c.groups)))
-	closed := c.Add("g", Item{ID: "4", Value: "v", Time: start.Add(2 * time.Minute)})
-	require.Len(t, closed, 1)
-	require.Len(t, closed[0].Items, 2)
+	require.Equal(t, []Group{{Key: "g"}}, slices.Collect(maps.Keys(c.groups)))
+	require.Len(t, c.places, 1)
+	found := at1(c, "g", Item{ID: "4", Values: []string{"v"}, Time: start.Add(2 * time.Minute)})
+	require.Len(t, found, 1)
+	require.Len(t, found[0].Items, 2)
+}
+
+func TestARevisionReplacesWhatSaysLess(t *testing.T) {
+	c := NewCorrelator("c", valueCount(time.Hour, 2), false)
+	at1(c, "g", Item{ID: "1", Values: []string{"u"}, Time: start, Size: 5})
+	require.Len(t, at1(c, "g", Item{ID: "2", Values: []string{"v"}, Time: start, Size: 5}), 1)
+	require.Empty(t, at1(c, "g", Item{ID: "2", Values: []string{"w"}, Time: start, Size: 4}), "it says less")
+	require.Empty(t, at1(c, "g", Item{ID: "2", Values: []string{"u"}, Time: start, Size: 6}), "it says otherwise")
+	require.NotEmpty(t, at1(c, "g", Item{ID: "3", Values: []string{"v"}, Time: start}))
+	require.Empty(t, at1(c, "h", Item{ID: "3", Values: []string{"v"}, Time: start}), "in another group now")
+}
+
+// A burst in one group: time linear in the window for each look, not for each record.
+func TestManyRecordsInOneWindow(t *testing.T) {
+	c := NewCorrelator("c", valueCount(time.Hour, 5), true)
+	for i := range 100_000 {
+		c.Add(Group{}, Item{ID: fmt.Sprint(i), Values: []string{fmt.Sprint(i % 1000)}, Time: start.Add(-time.Duration(i) * 10 * time.Millisecond)})
+		if i%10_000 == 0 {
+			c.Changed()
+		}
+	}
+	require.NotEmpty(t, c.Changed())
 }

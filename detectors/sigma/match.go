@@ -1,15 +1,12 @@
 package sigma
 
-import (
-	"slices"
-	"strings"
-
-	"cordon/internal/record"
-)
+import "cordon/internal/record"
 
 // Event is what a rule looks at: a record, with what the directory knew at its time.
 type Event interface {
 	Field(name string) record.Values
+	// Each calls visit with every scalar of the record, until it returns false.
+	Each(visit func(value string) bool)
 }
 
 // Truth is the value of a clause. Absence is not proof: what holds or fails only because a field is empty or
@@ -32,8 +29,13 @@ func (t Truth) Not() Truth { return True - t }
 // Holds says whether a rule with this truth fires.
 func (t Truth) Holds() bool { return t >= TrueAbsent }
 
-// Match evaluates a rule that is no correlation.
-func (r *Rule) Match(e Event) Truth { return r.match.eval(e) }
+// Match evaluates a rule that is no correlation. A rule with placeholders that nobody has set is inactive.
+func (r *Rule) Match(e Event) Truth {
+	if len(r.unset) > 0 || r.match == nil {
+		return False
+	}
+	return r.match.eval(e)
+}
 
 type expression interface{ eval(Event) Truth }
 
@@ -65,129 +67,153 @@ type negated struct{ of expression }
 
 func (n negated) eval(e Event) Truth { return n.of.eval(e).Not() }
 
-type exists struct {
-	field string
-	want  bool
+// named is a part of the condition that has a name: a search, or several of them.
+type named struct {
+	text string
+	of   expression
 }
 
-func (x exists) eval(e Event) Truth {
-	v := e.Field(x.field)
-	t := True
-	switch {
-	case v.Unknown:
-		t = Unknown
-	case v.Absent:
-		t = FalseAbsent
-	}
-	if !x.want {
-		return t.Not()
-	}
-	return t
-}
+func (n named) eval(e Event) Truth { return n.of.eval(e) }
 
-// test compares one field's values with patterns.
+// test is one clause, compiled.
 type test struct {
-	field    string
-	how      string
-	all      bool
-	null     bool
-	patterns []pattern
+	Clause
+	how                     string // the modifier that compares; "" is equality
+	all, neq, cased, expand bool
+	ref                     bool // values are names of fields
+	part                    string
+	flags                   string
+	encodings               []string
+
+	want     bool // of exists
+	matchers []matcher
+	refs     []string
 }
 
 func (t *test) eval(e Event) Truth {
-	v := e.Field(t.field)
-	if v.Unknown {
-		return Unknown
-	}
-	matches := func(p pattern) bool { return slices.ContainsFunc(v.List, p.matches) }
-	if v.Absent {
-		if t.null {
-			return TrueAbsent
-		}
-		matches = func(p pattern) bool { return p.matches("") }
-	}
-	matched := slices.ContainsFunc(t.patterns, matches)
-	if t.all && matched {
-		matched = !slices.ContainsFunc(t.patterns, func(p pattern) bool { return !matches(p) })
-	}
+	truth := False
 	switch {
-	case v.Absent && matched:
+	case t.Keywords:
+		return t.search(e)
+	case t.ref:
+		truth = t.compareFields(e)
+	default:
+		truth = t.compare(e.Field(t.Field))
+	}
+	if t.neq {
+		return truth.Not()
+	}
+	return truth
+}
+
+func (t *test) compare(v record.Values) Truth {
+	switch {
+	case v.Unknown:
+		return Unknown
+	case t.how == "exists" && v.Absent:
+		if t.want {
+			return FalseAbsent
+		}
+		return TrueAbsent
+	case t.how == "exists":
+		if t.want {
+			return True
+		}
+		return False
+	case v.Absent && (t.Null || t.matched(empty)):
 		return TrueAbsent
 	case v.Absent:
 		return FalseAbsent
-	case matched:
+	case t.matched(v.List):
 		return True
 	}
 	return False
 }
 
-// pattern is a literal with Sigma's wildcards * and ?, compared without regard to case, in time linear in the
-// value for each star.
-type pattern struct {
-	parts []rune // folded; star and any stand for the wildcards
-	plain string // where there are no wildcards
-	wild  bool
-}
+// empty is what an absent field is compared as.
+var empty = []string{""}
 
-const (
-	star rune = -1
-	any1 rune = -2
-)
-
-func newPattern(field, literal, how string) pattern {
-	if strings.EqualFold(field, "operationName") || strings.EqualFold(field, "activityDisplayName") {
-		literal = record.NormalOperation(literal)
-	}
-	var p pattern
-	if how == "contains" || how == "endswith" {
-		p.parts, p.wild = append(p.parts, star), true
-	}
-	runes := []rune(strings.ToLower(literal))
-	for i := 0; i < len(runes); i++ {
-		switch c := runes[i]; {
-		case c == '\\' && i+1 < len(runes) && (runes[i+1] == '*' || runes[i+1] == '?' || runes[i+1] == '\\'):
-			i++
-			p.parts = append(p.parts, runes[i])
-		case c == '*':
-			p.parts, p.wild = append(p.parts, star), true
-		case c == '?':
-			p.parts, p.wild = append(p.parts, any1), true
-		default:
-			p.parts = append(p.parts, c)
+// matched says whether any of the matchers, or all of them, match a value of the field.
+func (t *test) matched(values []string) bool {
+	for _, m := range t.matchers {
+		if one := matchesAny(m, values); one != t.all {
+			return one
 		}
 	}
-	if how == "contains" || how == "startswith" {
-		p.parts, p.wild = append(p.parts, star), true
-	}
-	if !p.wild {
-		p.plain = string(p.parts)
-	}
-	return p
+	return t.all && len(t.matchers) > 0
 }
 
-func (p pattern) matches(value string) bool {
-	if !p.wild {
-		return strings.ToLower(value) == p.plain
-	}
-	v := []rune(strings.ToLower(value))
-	i, j, mark, back := 0, 0, -1, 0
-	for i < len(v) {
-		switch {
-		case j < len(p.parts) && p.parts[j] == star:
-			mark, back = j, i
-			j++
-		case j < len(p.parts) && (p.parts[j] == v[i] || p.parts[j] == any1):
-			i++
-			j++
-		case mark >= 0: // the last star takes one more
-			back++
-			i, j = back, mark+1
-		default:
-			return false
+func matchesAny(m matcher, values []string) bool {
+	for _, v := range values {
+		if m.matches(v) {
+			return true
 		}
 	}
-	for j < len(p.parts) && p.parts[j] == star {
-		j++
+	return false
+}
+
+// search looks for keywords in all of the record.
+func (t *test) search(e Event) Truth {
+	found := false
+	if !t.all {
+		e.Each(func(v string) bool {
+			for _, m := range t.matchers {
+				if found = m.matches(v); found {
+					break
+				}
+			}
+			return !found
+		})
+	} else {
+		for _, m := range t.matchers {
+			found = false
+			e.Each(func(v string) bool { found = m.matches(v); return !found })
+			if !found {
+				break
+			}
+		}
 	}
-	return j == len(p.parts)
+	if found {
+		return True
+	}
+	return False
+}
+
+// maxCompared bounds how many values of a field, in turn, fieldref compares with how many of another.
+const maxCompared = 500
+
+// compareFields compares a field with others of the same record. Two empty fields are not equal: absence proves
+// nothing.
+func (t *test) compareFields(e Event) Truth {
+	v := e.Field(t.Field)
+	result := False
+	if t.all {
+		result = True
+	}
+	for _, name := range t.refs {
+		one := t.compareField(v, e.Field(name))
+		if t.all {
+			result = min(result, one)
+		} else {
+			result = max(result, one)
+		}
+	}
+	return result
+}
+
+func (t *test) compareField(v, other record.Values) Truth {
+	switch {
+	case v.Unknown || other.Unknown:
+		return Unknown
+	case v.Absent || other.Absent:
+		return FalseAbsent
+	}
+	for _, a := range v.List[:min(len(v.List), maxCompared)] {
+		for _, b := range other.List[:min(len(other.List), maxCompared)] {
+			if b != "" && related(t.how, a, b, t.cased) {
+				return True
+			}
+		}
+	}
+	return False
 }

@@ -1,6 +1,8 @@
 package sigma
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +20,19 @@ func (g given) Field(name string) record.Values {
 	}
 	return record.Values{Absent: true}
 }
+
+func (g given) Each(visit func(string) bool) {
+	for _, name := range slices.Sorted(maps.Keys(g)) {
+		for _, v := range g[name].List {
+			if !visit(v) {
+				return
+			}
+		}
+	}
+}
+
+// newPattern is a literal of a rule as it is compared.
+func newPattern(literal, how string) *pattern { return readLiteral(literal).pattern(how, false) }
 
 func has(values ...string) record.Values { return record.Values{List: values} }
 
@@ -196,20 +211,20 @@ func TestWildcards(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pattern := rapid.StringOfN(rapid.SampledFrom([]rune(`aab*?\é`)), 0, 8, -1).Draw(t, "pattern")
 		value := rapid.StringOfN(rapid.SampledFrom([]rune(`aab*?\é`)), 0, 8, -1).Draw(t, "value")
-		require.Equal(t, naive([]rune(pattern), []rune(value)), newPattern("f", pattern, "").matches(value))
-		require.Equal(t, naive([]rune(pattern+"*"), []rune(value)) || strings.HasSuffix(pattern, `\`), newPattern("f", pattern, "startswith").matches(value) || strings.HasSuffix(pattern, `\`))
-		require.Equal(t, naive([]rune("*"+pattern), []rune(value)), newPattern("f", pattern, "endswith").matches(value))
-		require.Equal(t, newPattern("f", pattern, "").matches(value), newPattern("f", strings.ToUpper(pattern), "").matches(strings.ToUpper(value)))
+		require.Equal(t, naive([]rune(pattern), []rune(value)), newPattern(pattern, "").matches(value))
+		require.Equal(t, naive([]rune(pattern+"*"), []rune(value)) || strings.HasSuffix(pattern, `\`), newPattern(pattern, "startswith").matches(value) || strings.HasSuffix(pattern, `\`))
+		require.Equal(t, naive([]rune("*"+pattern), []rune(value)), newPattern(pattern, "endswith").matches(value))
+		require.Equal(t, newPattern(pattern, "").matches(value), newPattern(strings.ToUpper(pattern), "").matches(strings.ToUpper(value)))
 	})
 	// Linear in the value for each star, not exponential.
-	require.False(t, newPattern("f", strings.Repeat("*a", 20)+"b", "").matches(strings.Repeat("a", 20_000)))
+	require.False(t, newPattern(strings.Repeat("*a", 20)+"b", "").matches(strings.Repeat("a", 20_000)))
 }
 
 func TestEscapes(t *testing.T) {
 	for pattern, c := range map[string][2]string{ // what matches, what does not
 		`a\*b`: {`a*b`, `axb`}, `a\?b`: {`a?b`, `axb`}, `a\\*`: {`a\x`, `ax`}, `a\b`: {`a\b`, `ab`}, `a\\b`: {`a\b`, `a\\b`}, `\`: {`\`, ``},
 	} {
-		p := newPattern("f", pattern, "")
+		p := newPattern(pattern, "")
 		require.True(t, p.matches(c[0]), "%s %s", pattern, c[0])
 		require.False(t, p.matches(c[1]), "%s %s", pattern, c[1])
 	}

@@ -1,20 +1,24 @@
 // Package sigma reads Sigma rules and correlations, compiles them and matches them against records. It knows the
 // Sigma language and nothing of Cordon's streams: detectors feed it records and make findings of what matches.
+//
+// The language is that of the Sigma specification 2.1 (github.com/SigmaHQ/sigma-specification).
 package sigma
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
+	"unicode"
 
 	"cordon/internal/finding"
-	"cordon/internal/record"
 	"go.yaml.in/yaml/v3"
 )
+
+// maxFile bounds a rule file.
+const maxFile = 4 << 20
 
 // Kinds are what a rule's finding is about; two findings of one kind are never independent proofs.
 var Kinds = []string{"sign-in", "method", "role", "grant", "credential", "policy", "account", "mailbox", "device", "azure"}
@@ -47,18 +51,12 @@ type Rule struct {
 
 	Categories  []string // record categories that the log source stands for
 	Correlation *Correlation
-	match       expression
-}
 
-// Correlation is a condition over several records in a window of event time.
-type Correlation struct {
-	Type     string // value_count or temporal
-	Rules    []string
-	GroupBy  []string
-	Timespan time.Duration
-	Field    string // whose distinct values value_count counts
-	AtLeast  int
-	Generate bool // the rules it refers to raise findings of their own as well
+	source    LogSource
+	condition string
+	match     expression
+	clauses   []*test // in the order of the file
+	unset     []string
 }
 
 // document is a rule file's YAML, strict.
@@ -89,15 +87,6 @@ type logSource struct {
 	Definition string `yaml:"definition"`
 }
 
-type correlation struct {
-	Type      string    `yaml:"type"`
-	Rules     []string  `yaml:"rules"`
-	GroupBy   []string  `yaml:"group-by"`
-	Timespan  string    `yaml:"timespan"`
-	Condition yaml.Node `yaml:"condition"`
-	Generate  bool      `yaml:"generate"`
-}
-
 // Lists are the values of placeholders: `field|expand: '%privileged-role-ids%'`.
 type Lists map[string][]string
 
@@ -114,7 +103,14 @@ func ParseLists(file string, in io.Reader) (Lists, error) {
 // Parse reads the rules of one file, which may hold several documents. Errors name file and line and what was
 // expected there.
 func Parse(file string, in io.Reader, lists Lists) ([]*Rule, error) {
-	dec := yaml.NewDecoder(in)
+	text, err := io.ReadAll(io.LimitReader(in, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s:1: a rule file has %d bytes at most", file, maxFile)
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var rules []*Rule
 	for {
 		var node yaml.Node
@@ -123,7 +119,7 @@ func Parse(file string, in io.Reader, lists Lists) ([]*Rule, error) {
 			return rules, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			return nil, fmt.Errorf("%s:%w", file, broken(err))
 		}
 		rule, err := parseDocument(&node, lists)
 		if err != nil {
@@ -132,31 +128,6 @@ func Parse(file string, in io.Reader, lists Lists) ([]*Rule, error) {
 		rule.File = file
 		rules = append(rules, rule)
 	}
-}
-
-// placed is an error at a line of the file.
-type placed struct {
-	line int
-	err  error
-}
-
-func (p *placed) Error() string { return fmt.Sprintf("%d: %v", p.line, p.err) }
-func (p *placed) Unwrap() error { return p.err }
-
-func at(n *yaml.Node, format string, args ...any) error {
-	return &placed{line: n.Line, err: fmt.Errorf(format, args...)}
-}
-
-// mistyped is a value of the wrong type, at the line that the YAML parser names in its text alone.
-func mistyped(n *yaml.Node, err error) error {
-	var wrong *yaml.TypeError
-	if errors.As(err, &wrong) && len(wrong.Errors) > 0 {
-		line, what, _ := strings.Cut(strings.TrimPrefix(wrong.Errors[0], "line "), ": ")
-		if number, err := strconv.Atoi(line); err == nil {
-			return &placed{line: number, err: errors.New(what)}
-		}
-	}
-	return at(n, "%v", err)
 }
 
 func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
@@ -168,7 +139,8 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 		return nil, at(root, "a rule is a mapping with title, logsource, detection")
 	}
 	if err := known(root, "title", "id", "name", "status", "description", "references", "author", "date", "modified", "tags", "logsource",
-		"detection", "correlation", "fields", "falsepositives", "level", "custom", "taxonomy", "license", "related", "scope"); err != nil {
+		"detection", "correlation", "fields", "falsepositives", "level", "custom", "taxonomy", "license", "related", "scope",
+		"simulation", "regression_tests_path"); err != nil {
 		return nil, err
 	}
 	if c := member(root, "custom"); c != nil {
@@ -189,6 +161,9 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 		r.Name = r.ID
 	}
 	if r.Name == "" {
+		r.Name = slug(r.Title) // both are optional in Sigma; findings need an identity
+	}
+	if r.Name == "" {
 		return nil, at(root, "a rule needs a name or an id")
 	}
 	if r.Level == "" {
@@ -201,11 +176,13 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 		return nil, err
 	}
 	for _, tag := range d.Tags {
-		if t, ok := strings.CutPrefix(strings.ToLower(tag), "attack.t"); ok {
+		if t, ok := strings.CutPrefix(strings.ToLower(tag), "attack.t"); ok && t != "" && unicode.IsDigit(rune(t[0])) {
 			r.Techniques = append(r.Techniques, "T"+t)
 		}
 	}
 	switch {
+	case d.Correlation != nil && member(root, "detection") != nil:
+		return nil, at(member(root, "detection"), "a rule has a detection or a correlation, not both")
 	case d.Correlation != nil:
 		c, err := parseCorrelation(member(root, "correlation"), d.Correlation)
 		if err != nil {
@@ -221,12 +198,17 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.Categories = categories
-		if r.match, err = compile(member(root, "detection"), lists); err != nil {
+		r.Categories, r.source = categories, LogSource{d.LogSource.Product, d.LogSource.Category, d.LogSource.Service}
+		if err := compile(r, member(root, "detection"), lists); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
+}
+
+func slug(title string) string {
+	words := strings.FieldsFunc(strings.ToLower(title), func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsDigit(c) })
+	return strings.Join(words, "-")
 }
 
 // principals are who a finding may name: the incident it joins is his.
@@ -245,109 +227,6 @@ func checkCustom(n *yaml.Node, c Custom, over *correlation) error {
 		}
 	} else if c.Principal != "" && !slices.Contains(principals, c.Principal) {
 		return at(member(n, "principal"), "principal %q is none of %s, or `actor of RULE` in a correlation", c.Principal, strings.Join(principals, ", "))
-	}
-	return nil
-}
-
-// route names the categories that a log source stands for.
-func route(n *yaml.Node, s *logSource) ([]string, error) {
-	if err := known(n, "product", "category", "service", "definition"); err != nil {
-		return nil, err
-	}
-	if s.Product != "azure" {
-		return nil, at(n, "logsource product %q: only azure is read", s.Product)
-	}
-	switch s.Service {
-	case "auditlogs":
-		return []string{record.AuditLogs}, nil
-	case "signinlogs":
-		return []string{record.SignInLogs, record.NonInteractiveUserSignInLogs}, nil
-	case "activitylogs":
-		return []string{record.Administrative, record.Security, record.Policy}, nil
-	}
-	return nil, at(n, "logsource service %q has no decoder; auditlogs, signinlogs and activitylogs have one", s.Service)
-}
-
-func parseCorrelation(n *yaml.Node, c *correlation) (*Correlation, error) {
-	if err := known(n, "type", "rules", "group-by", "timespan", "condition", "generate"); err != nil {
-		return nil, err
-	}
-	out := &Correlation{Type: c.Type, Rules: c.Rules, GroupBy: c.GroupBy, Generate: c.Generate}
-	if len(c.Rules) == 0 {
-		return nil, at(n, "a correlation needs rules")
-	}
-	if member(n, "timespan") == nil {
-		return nil, at(n, "a correlation needs a timespan, such as 20m")
-	}
-	span, err := timespan(c.Timespan)
-	if err != nil {
-		return nil, at(member(n, "timespan"), "%v", err)
-	}
-	out.Timespan = span
-	switch c.Type {
-	case "value_count":
-		var cond struct {
-			Field string `yaml:"field"`
-			GTE   *int   `yaml:"gte"`
-			GT    *int   `yaml:"gt"`
-		}
-		if c.Condition.Kind == 0 {
-			return nil, at(n, "value_count needs a condition with field and gte")
-		}
-		if err := known(&c.Condition, "field", "gte", "gt"); err != nil {
-			return nil, err
-		}
-		if err := c.Condition.Decode(&cond); err != nil {
-			return nil, mistyped(&c.Condition, err)
-		}
-		switch {
-		case cond.Field == "" || cond.GTE == nil && cond.GT == nil:
-			return nil, at(&c.Condition, "value_count needs a condition with field and gte or gt")
-		case cond.GTE != nil:
-			out.AtLeast = *cond.GTE
-		default:
-			out.AtLeast = *cond.GT + 1
-		}
-		out.Field = cond.Field
-	case "temporal":
-		if len(c.Rules) < 2 {
-			return nil, at(n, "temporal needs two rules or more")
-		}
-	default:
-		return nil, at(n, "correlation type %q: value_count and temporal are supported", c.Type)
-	}
-	return out, nil
-}
-
-func timespan(s string) (time.Duration, error) {
-	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}
-	if len(s) >= 2 {
-		if n, err := strconv.Atoi(s[:len(s)-1]); err == nil && n > 0 && n < 1e6 && units[s[len(s)-1]] > 0 {
-			return time.Duration(n) * units[s[len(s)-1]], nil
-		}
-	}
-	return 0, fmt.Errorf("timespan %q is not a number with s, m, h or d", s)
-}
-
-// member returns a mapping's value by key, nil where there is none.
-func member(n *yaml.Node, key string) *yaml.Node {
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i+1]
-		}
-	}
-	return nil
-}
-
-// known refuses members that nobody reads: a misspelt key would be silently nothing.
-func known(n *yaml.Node, keys ...string) error {
-	if n.Kind != yaml.MappingNode {
-		return at(n, "expected a mapping with %s", strings.Join(keys, ", "))
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if !slices.Contains(keys, n.Content[i].Value) {
-			return at(n.Content[i], "unknown key %q; expected one of %s", n.Content[i].Value, strings.Join(keys, ", "))
-		}
 	}
 	return nil
 }

@@ -1,0 +1,169 @@
+package detectors
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cordon/detectors/sigma"
+)
+
+// correlator is a correlation at work, its rules known by their names.
+type correlator struct {
+	rule  *sigma.Rule
+	over  *sigma.Correlation
+	above []*correlator // that refer to it
+	level int           // how many stand one below the other under it
+	reach time.Duration // how far back its windows and those below it go
+
+	needs      []string // fields that correlations above group by or count
+	words      []string // that its sentence and those above it ask for
+	categories []string // of the records at the bottom of it
+	principal  string   // the rule whose actors its findings name; "" is the tenant
+	*sigma.Correlator
+}
+
+// link finds the rules that correlations refer to, by name or id, and orders correlations so that each comes after
+// those it refers to. It refuses names and ids that stand there twice, rules that are not there, and circles.
+func (e *Engine) link(rules []*sigma.Rule) error {
+	for _, r := range rules {
+		if other, taken := e.byName[r.Name]; taken {
+			return fmt.Errorf("%s:%d: rule %s is already defined in %s:%d", r.File, r.Line, r.Name, other.File, other.Line)
+		}
+		e.byName[r.Name] = r
+	}
+	ids := map[string]*sigma.Rule{}
+	for _, r := range rules {
+		id := strings.ToLower(r.ID)
+		if id == "" {
+			continue
+		}
+		if other, taken := ids[id]; taken {
+			return fmt.Errorf("%s:%d: the id %s of rule %s is already that of rule %s in %s:%d", r.File, r.Line, r.ID, r.Name, other.Name, other.File, other.Line)
+		}
+		ids[id] = r
+		if other, taken := e.byName[r.ID]; taken && other != r {
+			return fmt.Errorf("%s:%d: the id %s of rule %s is already the name of a rule in %s:%d", r.File, r.Line, r.ID, r.Name, other.File, other.Line)
+		}
+	}
+	find := func(ref string) *sigma.Rule {
+		if r, ok := e.byName[ref]; ok {
+			return r
+		}
+		return ids[strings.ToLower(ref)]
+	}
+	made := map[string]*correlator{}
+	for _, r := range rules {
+		if r.Correlation == nil {
+			continue
+		}
+		for _, ref := range r.Correlation.Rules {
+			if find(ref) == nil {
+				return fmt.Errorf("%s:%d: correlation %s refers to rule %q, which is not there", r.File, r.Line, r.Name, ref)
+			}
+		}
+		over := r.Correlation.Named(func(ref string) string {
+			if found := find(ref); found != nil {
+				return found.Name
+			}
+			return ref
+		})
+		for i, name := range over.Rules {
+			if slices.Contains(over.Rules[:i], name) {
+				return fmt.Errorf("%s:%d: correlation %s refers to rule %s twice, by name and by id", r.File, r.Line, r.Name, name)
+			}
+			if base := e.byName[name]; over.Silences || base.Correlation == nil && !over.Generate {
+				e.base[name] = true
+			}
+		}
+		c := &correlator{rule: r, over: over}
+		if of, each := strings.CutPrefix(r.Custom.Principal, "actor of "); each {
+			c.principal = find(of).Name
+		}
+		made[r.Name] = c
+		e.correlators = append(e.correlators, c)
+	}
+	for _, c := range e.correlators {
+		for _, name := range c.over.Rules {
+			if below := made[name]; below != nil {
+				below.above = append(below.above, c)
+			}
+		}
+	}
+	levels := map[string]int{}
+	for _, c := range e.correlators {
+		if err := c.measure(e.byName, made, levels); err != nil {
+			return err
+		}
+	}
+	slices.SortStableFunc(e.correlators, func(a, b *correlator) int { return cmp.Compare(a.level, b.level) })
+	for _, c := range slices.Backward(e.correlators) { // from the top: what is needed above is needed below
+		c.words = wordsOf(c.rule)
+		for _, up := range c.above {
+			for _, name := range up.over.GroupBy {
+				c.needs = append(c.needs, up.over.Field(c.rule.Name, name))
+			}
+			c.needs = append(append(c.needs, up.over.Fields...), up.needs...)
+			c.words = append(c.words, up.words...)
+		}
+		slices.Sort(c.needs)
+		slices.Sort(c.words)
+		c.needs, c.words = slices.Compact(c.needs), slices.Compact(c.words)
+		c.Correlator = sigma.NewCorrelator(c.rule.Name, c.over, len(c.above) > 0)
+	}
+	return nil
+}
+
+// measure tells a correlation's level, categories and reach. It refuses those that stand below themselves.
+func (c *correlator) measure(rules map[string]*sigma.Rule, made map[string]*correlator, levels map[string]int) error {
+	const open = -1 // on the way down to it
+	if l, seen := levels[c.rule.Name]; seen && l != open {
+		return nil
+	}
+	levels[c.rule.Name] = open
+	most, reach := 0, time.Duration(0)
+	for _, name := range c.over.Rules {
+		below := made[name]
+		if below == nil {
+			c.categories = append(c.categories, rules[name].Categories...)
+			continue
+		}
+		if levels[name] == open {
+			return fmt.Errorf("%s:%d: correlations %s and %s refer to each other", c.rule.File, c.rule.Line, c.rule.Name, name)
+		}
+		if err := below.measure(rules, made, levels); err != nil {
+			return err
+		}
+		most, reach = max(most, below.level), max(reach, below.reach)
+		c.categories = append(c.categories, below.categories...)
+	}
+	slices.Sort(c.categories)
+	c.categories = slices.Compact(c.categories)
+	c.level, c.reach = most+1, reach+c.over.Timespan
+	levels[c.rule.Name] = c.level
+	return nil
+}
+
+// wordsOf are the {words} of a rule's sentence.
+func wordsOf(r *sigma.Rule) (out []string) {
+	rest := r.Custom.Says
+	for {
+		_, after, found := strings.Cut(rest, "{")
+		name, next, closed := strings.Cut(after, "}")
+		if !found || !closed {
+			return out
+		}
+		out, rest = append(out, name), next
+	}
+}
+
+// Reach is how far back the windows of the rules go, those of correlations below correlations included.
+func (e *Engine) Reach() time.Duration {
+	reach := time.Duration(0)
+	for _, c := range e.correlators {
+		reach = max(reach, c.reach)
+	}
+	return reach
+}

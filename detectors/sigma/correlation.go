@@ -1,0 +1,232 @@
+package sigma
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Correlation is a condition over several records in a window of event time.
+type Correlation struct {
+	Type     string // event_count, value_count, temporal or temporal_ordered
+	Rules    []string
+	GroupBy  []string
+	Aliases  map[string]map[string]string // field by alias and rule
+	Timespan time.Duration
+	Fields   []string // whose distinct values, together, value_count counts
+	Range    Range
+	Generate bool // the rules it refers to raise findings of their own as well
+	Silences bool // `generate: false` was written: correlations that it refers to raise none either
+}
+
+// Range is what a count must be: from Least to Most, and not Except.
+type Range struct {
+	Least, Most int
+	Except      []int
+}
+
+// Holds says whether a count is in the range.
+func (r Range) Holds(n int) bool {
+	return n >= r.Least && n <= r.Most && !slices.Contains(r.Except, n)
+}
+
+// Waits says that more records may yet take the condition away: such windows are looked at when the watermark has
+// passed them.
+func (c *Correlation) Waits() bool { return c.Range.Most != math.MaxInt || len(c.Range.Except) > 0 }
+
+// Field is the field of a rule's records that a name of group-by stands for.
+func (c *Correlation) Field(rule, name string) string {
+	if field, ok := c.Aliases[name][rule]; ok {
+		return field
+	}
+	return name
+}
+
+// Named is the correlation with its rules by the names that a function knows them under.
+func (c *Correlation) Named(name func(string) string) *Correlation {
+	out := *c
+	out.Rules, out.Aliases = nil, map[string]map[string]string{}
+	for _, r := range c.Rules {
+		out.Rules = append(out.Rules, name(r))
+	}
+	for alias, fields := range c.Aliases {
+		out.Aliases[alias] = map[string]string{}
+		for rule, field := range fields {
+			out.Aliases[alias][name(rule)] = field
+		}
+	}
+	return &out
+}
+
+type correlation struct {
+	Type      string                       `yaml:"type"`
+	Rules     []string                     `yaml:"rules"`
+	GroupBy   []string                     `yaml:"group-by"`
+	Aliases   map[string]map[string]string `yaml:"aliases"`
+	Timespan  string                       `yaml:"timespan"`
+	Condition yaml.Node                    `yaml:"condition"`
+	Generate  *bool                        `yaml:"generate"`
+}
+
+var correlationTypes = []string{"event_count", "value_count", "temporal", "temporal_ordered"}
+
+func parseCorrelation(n *yaml.Node, c *correlation) (*Correlation, error) {
+	if err := known(n, "type", "rules", "group-by", "aliases", "timespan", "condition", "generate"); err != nil {
+		return nil, err
+	}
+	out := &Correlation{Type: c.Type, Rules: c.Rules, GroupBy: c.GroupBy, Aliases: c.Aliases}
+	if c.Generate != nil {
+		out.Generate, out.Silences = *c.Generate, !*c.Generate
+	}
+	if len(c.Rules) == 0 {
+		return nil, at(n, "a correlation needs rules")
+	}
+	for i, r := range c.Rules {
+		if slices.Contains(c.Rules[:i], r) {
+			return nil, at(member(n, "rules"), "rule %q is listed twice", r)
+		}
+	}
+	if member(n, "timespan") == nil {
+		return nil, at(n, "a correlation needs a timespan, such as 20m")
+	}
+	span, err := timespan(c.Timespan)
+	if err != nil {
+		return nil, at(member(n, "timespan"), "%v", err)
+	}
+	out.Timespan = span
+	if !slices.Contains(correlationTypes, c.Type) {
+		return nil, at(n, "correlation type %q is none of %s", c.Type, strings.Join(correlationTypes, ", "))
+	}
+	temporal := strings.HasPrefix(c.Type, "temporal")
+	if temporal && len(c.Rules) < 2 {
+		return nil, at(n, "%s needs two rules or more", c.Type)
+	}
+	if err := checkAliases(n, c); err != nil {
+		return nil, err
+	}
+	if c.Condition.Kind == 0 && temporal {
+		out.Range = Range{Least: len(c.Rules), Most: math.MaxInt}
+		return out, nil
+	}
+	if c.Condition.Kind == 0 {
+		return nil, at(n, "%s needs a condition, such as gte: 5", c.Type)
+	}
+	return out, out.parseCondition(&c.Condition)
+}
+
+// checkAliases demands that an alias of group-by says for every rule which field it is.
+func checkAliases(n *yaml.Node, c *correlation) error {
+	for alias, fields := range c.Aliases {
+		for rule, field := range fields {
+			if !slices.Contains(c.Rules, rule) {
+				return at(member(n, "aliases"), "alias %s names %q, which is no rule of this correlation", alias, rule)
+			}
+			if field == "" {
+				return at(member(n, "aliases"), "alias %s needs a field of rule %s", alias, rule)
+			}
+		}
+		if !slices.Contains(c.GroupBy, alias) {
+			continue
+		}
+		for _, rule := range c.Rules {
+			if fields[rule] == "" {
+				return at(member(n, "aliases"), "alias %s says nothing of rule %s", alias, rule)
+			}
+		}
+	}
+	return nil
+}
+
+// parseCondition reads operators, of which several make a range, and value_count's field or fields.
+func (c *Correlation) parseCondition(n *yaml.Node) error {
+	keys := []string{"gt", "gte", "lt", "lte", "eq", "neq"}
+	if c.Type == "value_count" {
+		keys = append(keys, "field")
+	}
+	if err := known(n, keys...); err != nil {
+		return err
+	}
+	c.Range.Most = math.MaxInt
+	operators := 0
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Value == "field" {
+			var err error
+			if value.Kind == yaml.SequenceNode {
+				err = value.Decode(&c.Fields)
+			} else {
+				c.Fields = []string{""}
+				err = value.Decode(&c.Fields[0])
+			}
+			if err != nil {
+				return mistyped(value, err)
+			}
+			continue
+		}
+		var count int
+		if err := value.Decode(&count); err != nil {
+			return mistyped(value, err)
+		}
+		if count < 0 || count >= math.MaxInt32 {
+			return at(value, "a count of %d never is", count)
+		}
+		operators++
+		switch key.Value {
+		case "gt":
+			c.Range.Least = max(c.Range.Least, count+1)
+		case "gte":
+			c.Range.Least = max(c.Range.Least, count)
+		case "lt":
+			c.Range.Most = min(c.Range.Most, count-1)
+		case "lte":
+			c.Range.Most = min(c.Range.Most, count)
+		case "eq":
+			c.Range.Least, c.Range.Most = max(c.Range.Least, count), min(c.Range.Most, count)
+		case "neq":
+			c.Range.Except = append(c.Range.Except, count)
+		}
+	}
+	if c.Type == "value_count" && (len(c.Fields) == 0 || slices.Contains(c.Fields, "")) {
+		return at(n, "value_count needs a condition with field and one of gt, gte, lt, lte, eq, neq")
+	}
+	if operators == 0 {
+		return at(n, "a condition needs one of gt, gte, lt, lte, eq, neq")
+	}
+	least := 1 // a window is closed by a record, so it counts one at least
+	if c.Type == "value_count" {
+		least = 0
+	}
+	if c.Range.Most < max(least, c.Range.Least) {
+		return at(n, "no count meets the condition: a window is closed by a record, so it holds one at least")
+	}
+	if strings.HasPrefix(c.Type, "temporal") && c.Range.Least > len(c.Rules) {
+		return at(n, "the condition asks for more rules than the correlation has")
+	}
+	return nil
+}
+
+// maxTimespan is as far back as a window may reach.
+const maxTimespan = 366 * 24 * time.Hour
+
+// timespan reads a number and a unit: s, m, h and d are the specification's; w, M and y are read as pySigma does.
+func timespan(s string) (time.Duration, error) {
+	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour,
+		'M': 2629746 * time.Second, 'y': 31556952 * time.Second}
+	if len(s) < 2 || units[s[len(s)-1]] == 0 {
+		return 0, fmt.Errorf("timespan %q is not a number with s, m, h, d, w, M or y", s)
+	}
+	n, err := strconv.Atoi(s[:len(s)-1])
+	if err != nil || n <= 0 {
+		return 0, fmt.Errorf("timespan %q is not a number with s, m, h, d, w, M or y", s)
+	}
+	unit := units[s[len(s)-1]]
+	if n > int(maxTimespan/unit) {
+		return 0, fmt.Errorf("timespan %q is longer than a year", s)
+	}
+	return time.Duration(n) * unit, nil
+}

@@ -1,0 +1,183 @@
+package sigma
+
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxText bounds a literal.
+const maxText = 32 << 10
+
+// What stands for more than one character in a literal.
+const (
+	star rune = -1 // any number of characters
+	any1 rune = -2 // one character
+	dash rune = -3 // one of the dashes of `windash`
+)
+
+// isDash says whether windash takes a character for a dash.
+func isDash(c rune) bool {
+	return c == '-' || c == '/' || c == '\u2013' || c == '\u2014' || c == '\u2015'
+}
+
+// literal is a value of a rule, its wildcards and escapes read.
+type literal struct {
+	runes []rune
+	bytes bool // each rune is a byte: UTF-16
+}
+
+// readLiteral reads the wildcards * and ?, which a backslash makes plain; before anything else but a backslash, a
+// backslash is one itself.
+func readLiteral(s string) literal {
+	runes := []rune(s)
+	var l literal
+	for i := 0; i < len(runes); i++ {
+		switch c := runes[i]; {
+		case c == '\\' && i+1 < len(runes) && (runes[i+1] == '*' || runes[i+1] == '?' || runes[i+1] == '\\'):
+			i++
+			l.runes = append(l.runes, runes[i])
+		case c == '*':
+			l.runes = append(l.runes, star)
+		case c == '?':
+			l.runes = append(l.runes, any1)
+		default:
+			l.runes = append(l.runes, c)
+		}
+	}
+	return l
+}
+
+// pattern is a literal that values are compared with: without regard to case unless it is cased, in time linear in
+// the value for each star, and without allocating.
+type pattern struct {
+	parts []rune // in small letters unless cased
+	wild  bool
+	cased bool
+}
+
+func (l literal) pattern(how string, cased bool) *pattern {
+	p := &pattern{cased: cased}
+	add := func(c rune) {
+		if n := len(p.parts); c == star && n > 0 && p.parts[n-1] == star {
+			return // two stars say what one does
+		}
+		p.parts, p.wild = append(p.parts, c), p.wild || c < 0
+	}
+	if how == "contains" || how == "endswith" {
+		add(star)
+	}
+	for _, c := range l.runes {
+		if !cased && c >= 0 {
+			c = unicode.ToLower(c)
+		}
+		add(c)
+	}
+	if how == "contains" || how == "startswith" {
+		add(star)
+	}
+	return p
+}
+
+// next is the character of s at i, in small letters unless cased, and its width.
+func next(s string, i int, cased bool) (rune, int) {
+	if c := s[i]; c < utf8.RuneSelf {
+		if !cased && 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		return rune(c), 1
+	}
+	c, width := utf8.DecodeRuneInString(s[i:])
+	if !cased {
+		c = unicode.ToLower(c)
+	}
+	return c, width
+}
+
+func (p *pattern) matches(v string) bool {
+	if !p.wild {
+		return p.equals(v)
+	}
+	i, j, mark, back := 0, 0, -1, 0
+	for i < len(v) {
+		if j < len(p.parts) {
+			part := p.parts[j]
+			if part == star {
+				if j == len(p.parts)-1 {
+					return true
+				}
+				mark, back = j, i
+				j++
+				continue
+			}
+			if c, width := next(v, i, p.cased); part == c || part == any1 || part == dash && isDash(c) {
+				i += width
+				j++
+				continue
+			}
+		}
+		if mark < 0 {
+			return false
+		}
+		_, width := next(v, back, true) // the last star takes one more
+		back += width
+		i, j = back, mark+1
+	}
+	for j < len(p.parts) && p.parts[j] == star {
+		j++
+	}
+	return j == len(p.parts)
+}
+
+func (p *pattern) equals(v string) bool {
+	i := 0
+	for _, part := range p.parts {
+		if i >= len(v) {
+			return false
+		}
+		c, width := next(v, i, p.cased)
+		if c != part {
+			return false
+		}
+		i += width
+	}
+	return i == len(v)
+}
+
+// The ways in which fieldref compares two values, without regard to case unless cased.
+func prefixed(v, prefix string, cased bool) (rest int, ok bool) {
+	i, j := 0, 0
+	for j < len(prefix) {
+		if i >= len(v) {
+			return 0, false
+		}
+		a, wa := next(v, i, cased)
+		b, wb := next(prefix, j, cased)
+		if a != b {
+			return 0, false
+		}
+		i, j = i+wa, j+wb
+	}
+	return i, true
+}
+
+func related(how, v, other string, cased bool) bool {
+	switch how {
+	case "startswith":
+		_, ok := prefixed(v, other, cased)
+		return ok
+	case "contains", "endswith":
+		for i := 0; i <= len(v); {
+			if end, ok := prefixed(v[i:], other, cased); ok && (how == "contains" || i+end == len(v)) {
+				return true
+			}
+			if i == len(v) {
+				return false
+			}
+			_, width := next(v, i, true)
+			i += width
+		}
+		return false
+	}
+	end, ok := prefixed(v, other, cased)
+	return ok && end == len(v)
+}
