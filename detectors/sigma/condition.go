@@ -26,6 +26,7 @@ func compile(n *yaml.Node, lists Lists) (expression, error) {
 			return nil, at(key, "search %q is already defined", key.Value)
 		}
 		search, err := compileSearch(value, lists)
+		name(search, key.Value)
 		if err != nil {
 			return nil, err
 		}
@@ -180,8 +181,11 @@ func compileSearch(n *yaml.Node, lists Lists) (expression, error) {
 	case yaml.SequenceNode:
 		var searches []expression
 		for _, member := range n.Content {
-			if member.Kind != yaml.MappingNode {
-				return nil, at(member, "keyword searches are not supported; name a field")
+			if member.Kind == yaml.ScalarNode {
+				k := &test{keywords: true, how: "contains", line: member.Line, values: []string{member.Value}}
+				k.patterns = append(k.patterns, newPattern("", member.Value, "contains"))
+				searches = append(searches, k)
+				continue
 			}
 			s, err := compileSearch(member, lists)
 			if err != nil {
@@ -205,7 +209,10 @@ func compileTest(key, value *yaml.Node, lists Lists) (expression, error) {
 	if field == "" {
 		return nil, at(key, "a test needs a field name before its modifiers")
 	}
-	t := &test{field: field}
+	t := &test{field: field, line: key.Line}
+	if mods != "" {
+		t.mods = strings.Split(mods, "|")
+	}
 	expand := false
 	if mods != "" {
 		for _, m := range strings.Split(mods, "|") {
@@ -250,13 +257,15 @@ func compileTest(key, value *yaml.Node, lists Lists) (expression, error) {
 			name := strings.Trim(l.Value, "%")
 			members, ok := lists[name]
 			if !ok {
-				return nil, at(l, "there is no list named %q", name)
+				t.unset = append(t.unset, name)
 			}
+			t.values = append(t.values, members...)
 			for _, m := range members {
 				t.patterns = append(t.patterns, newPattern(field, m, t.how))
 			}
 		default:
 			t.patterns = append(t.patterns, newPattern(field, l.Value, t.how))
+			t.values = append(t.values, l.Value)
 		}
 	}
 	return t, nil

@@ -33,7 +33,12 @@ func (t Truth) Not() Truth { return True - t }
 func (t Truth) Holds() bool { return t >= TrueAbsent }
 
 // Match evaluates a rule that is no correlation.
-func (r *Rule) Match(e Event) Truth { return r.match.eval(e) }
+func (r *Rule) Match(e Event) Truth {
+	if len(r.unset) > 0 {
+		return False
+	}
+	return r.match.eval(e)
+}
 
 type expression interface{ eval(Event) Truth }
 
@@ -92,10 +97,20 @@ type test struct {
 	all      bool
 	null     bool
 	patterns []pattern
+
+	search              string
+	mods, values, unset []string
+	line                int
+	keywords            bool
 }
 
 func (t *test) eval(e Event) Truth {
-	v := e.Field(t.field)
+	var v record.Values
+	if t.keywords {
+		v = everything(e)
+	} else {
+		v = e.Field(t.field)
+	}
 	if v.Unknown {
 		return Unknown
 	}

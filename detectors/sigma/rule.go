@@ -48,6 +48,9 @@ type Rule struct {
 	Categories  []string // record categories that the log source stands for
 	Correlation *Correlation
 	match       expression
+	source      LogSource
+	clauses     []*test
+	unset       []string
 }
 
 // Correlation is a condition over several records in a window of event time.
@@ -222,9 +225,11 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 			return nil, err
 		}
 		r.Categories = categories
+		r.source = LogSource{Product: d.LogSource.Product, Category: d.LogSource.Category, Service: d.LogSource.Service}
 		if r.match, err = compile(member(root, "detection"), lists); err != nil {
 			return nil, err
 		}
+		r.collect(r.match)
 	}
 	return r, nil
 }
@@ -254,6 +259,9 @@ func route(n *yaml.Node, s *logSource) ([]string, error) {
 	if err := known(n, "product", "category", "service", "definition"); err != nil {
 		return nil, err
 	}
+	if s.Product == "m365" {
+		return []string{record.UnifiedEntra, record.UnifiedExchange, record.UnifiedSharePoint, record.UnifiedGeneral}, nil
+	}
 	if s.Product != "azure" {
 		return nil, at(n, "logsource product %q: only azure is read", s.Product)
 	}
@@ -262,6 +270,10 @@ func route(n *yaml.Node, s *logSource) ([]string, error) {
 		return []string{record.AuditLogs}, nil
 	case "signinlogs":
 		return []string{record.SignInLogs, record.NonInteractiveUserSignInLogs}, nil
+	case "pim":
+		return []string{record.AuditLogs}, nil
+	case "riskdetection":
+		return []string{record.UserRiskEvents, record.RiskyUsers, record.ServicePrincipalRiskEvents, record.RiskyServicePrincipals}, nil
 	case "activitylogs":
 		return []string{record.Administrative, record.Security, record.Policy}, nil
 	}
