@@ -276,4 +276,3 @@ func (c *Checker) ordinarily(source, operation string, clause sigma.Clause) bool
 	how, all := modifier(clause.Modifiers), slices.Contains(clause.Modifiers, "all")
 	return slices.ContainsFunc(said, func(s string) bool { return matches(how, all, clause.Values, s) })
 }
-

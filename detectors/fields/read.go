@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"cordon/internal/record"
 	"go.yaml.in/yaml/v3"
@@ -23,12 +25,24 @@ const maxFile = 1 << 20
 var shipped []byte
 
 // Standard is the table that ships.
-func Standard() (*Table, error) {
+func Standard() (*Table, error) { return standard() }
+
+// standard is a constant that takes milliseconds to read: every engine asks for it.
+var standard = sync.OnceValues(func() (*Table, error) {
 	t := &Table{sources: map[string]source{}}
 	if err := t.read(File, bytes.NewReader(shipped), true); err != nil {
 		return nil, fmt.Errorf("reading the table of fields: %w", err)
 	}
 	return t, nil
+})
+
+// clone is a table of its own, to add to.
+func (t *Table) clone() *Table {
+	out := &Table{sources: map[string]source{}}
+	for name, s := range t.sources {
+		out.sources[name] = source{rows: maps.Clone(s.rows), order: slices.Clone(s.order), documented: maps.Clone(s.documented)}
+	}
+	return out
 }
 
 // Load is the table that ships, with the rows that a folder of rules adds.
@@ -45,6 +59,7 @@ func Load(rules fs.FS) (*Table, error) {
 		return nil, fmt.Errorf("opening %s: %w", File, err)
 	}
 	defer f.Close()
+	t = t.clone()
 	return t, t.read(File, f, false)
 }
 
@@ -54,6 +69,7 @@ func With(file string, in io.Reader) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	t = t.clone()
 	return t, t.read(file, in, false)
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"cordon/detectors"
+	"cordon/detectors/fields"
 	"cordon/detectors/rules"
 	"cordon/ingest/export"
 	"cordon/internal/directory"
@@ -78,10 +80,15 @@ type Result struct {
 
 // Detect reads the files twice: once to learn from their audit records who is privileged, once to match.
 func Detect(ctx context.Context, o Options) (*Result, error) {
-	set, err := detectors.Load(rules.Shipped)
+	var folder fs.FS = rules.Shipped
 	if o.Rules != "" {
-		set, err = detectors.Load(os.DirFS(o.Rules))
+		folder = os.DirFS(o.Rules)
 	}
+	set, err := detectors.Load(folder)
+	if err != nil {
+		return nil, err
+	}
+	table, err := fields.Load(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +103,7 @@ func Detect(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer cleanup()
-	engine, err := detectors.NewEngine(set, dir)
+	engine, err := detectors.NewEngine(set, dir, detectors.WithFields(table))
 	if err != nil {
 		return nil, err
 	}
