@@ -162,7 +162,7 @@ func (c *Checker) single(r *sigma.Rule, alone bool) Report {
 		if out.State == Fine {
 			out.State = Wide
 		}
-		out.Remarks = append(out.Remarks, Remark{Kind: TooWide, Line: r.Line, Value: strings.Join(on, ", "), Reason: "fires on every ordinary one: nothing else narrows it"})
+		out.Remarks = append(out.Remarks, Remark{Kind: TooWide, Line: r.Line, Value: strings.Join(on, ", "), Reason: "everyday work, and nothing else narrows the rule: it fires on every one"})
 	}
 	return out
 }

@@ -118,7 +118,7 @@ func (c *Checker) value(kind *vocabulary.Kind, how, value string) (verdict, stri
 	}
 	if how != "" || strings.ContainsAny(value, "*?") {
 		if kind.Complete && !slices.ContainsFunc(kind.Values, func(real string) bool { return matches(how, false, []string{value}, real) }) {
-			return impossible, fmt.Sprintf("no %s is like that; there are %s", plain(kind), strings.Join(kind.Values, ", ")), nil
+			return impossible, fmt.Sprintf("no %s is like that: %s", plain(kind), only(kind)), nil
 		}
 		if kind.Form == vocabulary.Number && strings.Trim(value, "0123456789*?") != "" {
 			return impossible, "it is a number", nil
@@ -139,7 +139,7 @@ func (c *Checker) value(kind *vocabulary.Kind, how, value string) (verdict, stri
 	}
 	switch {
 	case kind.Complete:
-		return impossible, fmt.Sprintf("there is no such %s; there are %s", plain(kind), strings.Join(kind.Values, ", ")), nil
+		return impossible, fmt.Sprintf("there is no such %s: %s", plain(kind), only(kind)), nil
 	case kind.Form != vocabulary.Any:
 		return possible, "", nil
 	}
@@ -154,6 +154,14 @@ func (c *Checker) value(kind *vocabulary.Kind, how, value string) (verdict, stri
 		instead = []string{like}
 	}
 	return unknown, fmt.Sprintf("no such %s is known; if records bear it, add it to %s", plain(kind), vocabulary.File), instead
+}
+
+// only lists a complete kind.
+func only(kind *vocabulary.Kind) string {
+	if len(kind.Values) == 1 {
+		return "the only one is " + kind.Values[0]
+	}
+	return "there are " + strings.Join(kind.Values, ", ")
 }
 
 // plain is a kind's name without its article.

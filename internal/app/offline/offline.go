@@ -94,7 +94,7 @@ func Detect(ctx context.Context, o Options) (*Result, error) {
 	}
 	dir := directory.New()
 	if o.Directory != "" {
-		if err := loadDirectory(dir, o.Directory); err != nil {
+		if err := LoadDirectory(dir, o.Directory); err != nil {
 			return nil, err
 		}
 	}
@@ -208,7 +208,8 @@ func spool(o Options) (files []string, cleanup func(), err error) {
 	return files, cleanup, nil
 }
 
-func loadDirectory(d *directory.Directory, file string) error {
+// LoadDirectory reads a YAML file of who holds which roles.
+func LoadDirectory(d *directory.Directory, file string) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return fmt.Errorf("opening the directory: %w", err)
