@@ -1,7 +1,6 @@
 package check
 
 import (
-	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -65,14 +64,14 @@ func TestTheSharedRules(t *testing.T) {
 		return nil
 	}))
 	require.Len(t, all, 98)
+	for _, r := range all {
+		require.NotEmpty(t, r.Categories, "%s is routed nowhere", r.File)
+	}
 	by := map[State][]string{}
 	for _, r := range checker(t).Check(all) {
 		by[r.State] = append(by[r.State], r.File)
 		for _, m := range r.Remarks {
 			require.NotEmpty(t, m.Reason, r.File)
-			if os.Getenv("CORDON_SAY") != "" {
-				fmt.Printf("%-11s %-60s %s\n", r.State, r.File, fmt.Sprintf("%+v", m))
-			}
 		}
 	}
 	want := slices.Sorted(slices.Values(impossibleOfSigmaHQ))
