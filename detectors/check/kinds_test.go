@@ -26,6 +26,7 @@ func TestEachKindOfRemark(t *testing.T) {
 		"a family of names":                  {"auditlogs", "operationName: 'DSR Export: MFA.x'", Fine, "", "", ""},
 		"a part of a name":                   {"auditlogs", "operationName|contains: something new", Fine, "", "", ""},
 		"a name that is known not to be":     {"auditlogs", "properties.message: add member FROM group", Impossible, NeverMatches, "a mixture of two operations", "Add member to group"},
+		"a name that is cut short":           {"auditlogs", "properties.message: Remove eligible member (permanent)", Impossible, NeverMatches, "abbreviated", "Remove eligible member from role in PIM completed (permanent)"},
 		"a name nobody knows":                {"auditlogs", "operationName: Frobnicate the tenant", Doubtful, UnknownValue, "no such operation of AuditLogs is known; if records bear it, add it to vocabulary.yml", ""},
 		"a slip":                             {"auditlogs", "operationName: Add membr to role", Doubtful, UnknownValue, `"Add member to role" differs by a slip`, "Add member to role"},
 		"other small words":                  {"auditlogs", "operationName: Add member of role", Doubtful, UnknownValue, "differs by a slip", "Add member to role"},

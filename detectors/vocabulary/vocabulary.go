@@ -107,7 +107,7 @@ func (k *Kind) fold(value string) string {
 func (k *Kind) NeverHolds(value string) (Never, bool) {
 	key := k.fold(value)
 	for _, n := range k.Never {
-		if k.fold(n.Value) == key {
+		if begin, any := strings.CutSuffix(n.Value, "*"); any && strings.HasPrefix(key, k.fold(begin)) || k.fold(n.Value) == key {
 			return n, true
 		}
 	}
