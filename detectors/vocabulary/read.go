@@ -125,9 +125,9 @@ func (k *Kind) add(values ...string) {
 		if strings.HasSuffix(value, "*") {
 			k.patterns = append(k.patterns, value)
 		}
-		// What somebody has seen is no longer impossible.
-		k.Never = slices.DeleteFunc(k.Never, func(n Never) bool { return k.fold(n.Value) == key })
 	}
+	// What somebody has seen is no longer impossible.
+	k.Never = slices.DeleteFunc(k.Never, func(n Never) bool { _, seen := k.known[k.fold(n.Value)]; return seen })
 	slices.SortFunc(k.Values, byName)
 }
 

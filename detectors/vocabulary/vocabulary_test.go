@@ -104,8 +104,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("audit.operation: [New name]")
 	f.Add("a: &a [*a]")
 	f.Fuzz(func(t *testing.T, text string) {
-		v, err := Standard()
-		require.NoError(t, err)
+		v := &Vocabulary{kinds: map[string]*Kind{"audit.operation": {Name: "audit.operation", operation: true, known: map[string]string{}}}}
 		if err := v.read("f.yml", strings.NewReader(text)); err != nil && !strings.HasPrefix(err.Error(), "f.yml") {
 			t.Fatalf("an error without its place: %v", err)
 		}
