@@ -45,8 +45,8 @@ const (
 )
 
 // New returns the room. own are the application ids under which Cordon itself changes tenants.
-func New(b *bus.Bus, rules []*sigma.Rule, d *directory.Directory, own []string, lateness record.Lateness, c clock.Clock, log *zap.Logger) (*Room, error) {
-	e, err := NewEngine(rules, d)
+func New(b *bus.Bus, rules []*sigma.Rule, d *directory.Directory, own []string, lateness record.Lateness, c clock.Clock, log *zap.Logger, options ...Option) (*Room, error) {
+	e, err := NewEngine(rules, d, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	fieldtable "cordon/detectors/fields"
 	"cordon/detectors/sigma"
 	"cordon/internal/directory"
 	"cordon/internal/finding"
@@ -19,7 +20,9 @@ const settles = 10 * time.Minute
 // Engine matches records against rules and keeps what open windows and unconfirmed findings need. It is not safe
 // for concurrent use: one goroutine owns it.
 type Engine struct {
-	rules       []*sigma.Rule // that match single records
+	rules       []*sigma.Rule     // that match single records
+	views       []fieldtable.View // how each of them sees a record
+	table       *fieldtable.Table
 	byName      map[string]*sigma.Rule
 	correlators []*correlator            // each after those it refers to
 	serves      map[string][]*correlator // by the rules that they refer to
@@ -63,17 +66,35 @@ type slot struct {
 	changed bool
 }
 
-// NewEngine compiles nothing: the rules come parsed. It refuses correlations over rules that are not there.
-func NewEngine(rules []*sigma.Rule, d *directory.Directory) (*Engine, error) {
+// Option is what an engine may be given beside its rules.
+type Option func(*Engine)
+
+// WithFields gives an engine another table of fields than the one that ships.
+func WithFields(t *fieldtable.Table) Option { return func(e *Engine) { e.table = t } }
+
+// NewEngine takes rules that come parsed and looks up what their fields mean. It refuses correlations over rules that are
+// not there.
+func NewEngine(rules []*sigma.Rule, d *directory.Directory, options ...Option) (*Engine, error) {
 	e := &Engine{byName: map[string]*sigma.Rule{}, serves: map[string][]*correlator{}, directory: d, base: map[string]bool{}, singles: map[string]*single{},
 		slots: map[string]*slot{}, made: map[string][]string{}, tenants: map[string]string{}, words: map[string]map[string]string{},
 		proofs: map[string]finding.Proof{}, actors: map[string]finding.Principal{}, fullest: map[string]fullest{}, silenced: map[string]int{}}
+	for _, o := range options {
+		o(e)
+	}
+	if e.table == nil {
+		table, err := fieldtable.Standard()
+		if err != nil {
+			return nil, err
+		}
+		e.table = table
+	}
 	if err := e.link(rules); err != nil {
 		return nil, err
 	}
 	for _, r := range rules {
 		if r.Correlation == nil {
 			e.rules = append(e.rules, r)
+			e.views = append(e.views, e.viewOf(r))
 		}
 	}
 	for _, c := range e.correlators {
@@ -84,16 +105,45 @@ func NewEngine(rules []*sigma.Rule, d *directory.Directory) (*Engine, error) {
 	return e, nil
 }
 
+// viewOf resolves the names that a rule uses, once for all records.
+func (e *Engine) viewOf(r *sigma.Rule) fieldtable.View {
+	var names []string
+	for _, c := range r.Clauses() {
+		if !c.Keywords && c.Field != "" {
+			names = append(names, c.Field)
+		}
+	}
+	return e.table.View(fieldtable.Name(r.LogSource().Product, r.LogSource().Service), names)
+}
+
+// Explain says why a rule that is no correlation holds for a record or does not, whatever the record's category.
+func (e *Engine) Explain(r *sigma.Rule, rec *record.Record) sigma.Explanation {
+	return r.Explain(e.event(rec, e.viewOf(r)))
+}
+
+func (e *Engine) event(r *record.Record, view fieldtable.View) event {
+	v := event{Record: r, view: view}
+	v.privileged, v.roles = e.directory.Privileged(r.Tenant, r.Actor, r.Time)
+	return v
+}
+
+// Serves says that a rule raises no finding of its own: it only serves correlations.
+func (e *Engine) Serves(name string) bool { return e.base[name] }
+
+// privilegedField is the one fact that the directory knows and no record says.
+const privilegedField = "actor.privileged"
+
 // event is a record as rules see it: with what the directory knew about its actor at its time.
 type event struct {
 	*record.Record
 	privileged directory.Known
 	roles      []string
+	view       fieldtable.View // of the rule that looks
 }
 
 func (v event) Field(name string) record.Values {
-	if !strings.EqualFold(name, "actor.privileged") {
-		return v.Record.Field(name)
+	if !strings.EqualFold(name, privilegedField) {
+		return v.view.Field(v.Record, name)
 	}
 	switch v.privileged {
 	case directory.Yes:
@@ -111,16 +161,16 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 	if !r.Decoded() {
 		return nil
 	}
-	v := event{Record: r}
-	v.privileged, v.roles = e.directory.Privileged(r.Tenant, r.Actor, r.Time)
+	v := e.event(r, fieldtable.View{})
 	if v.privileged == directory.Yes && r.Fullness() > e.fullest[r.ID].size {
 		e.fullest[r.ID] = fullest{r.Fullness(), r.Time}
 	}
 	var out []finding.Finding
-	for _, rule := range e.rules {
+	for i, rule := range e.rules {
 		if !slices.Contains(rule.Categories, r.Category) {
 			continue
 		}
+		v.view = e.views[i]
 		truth := rule.Match(v)
 		if truth == sigma.Unknown {
 			e.silenced[rule.Name]++

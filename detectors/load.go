@@ -4,13 +4,20 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
+	fieldtable "cordon/detectors/fields"
 	"cordon/detectors/sigma"
+	"cordon/detectors/vocabulary"
 	"cordon/internal/directory"
 )
 
-// Load reads every rule below a folder: *.yml, but lists.yml and the *.test.yml beside the rules. Rules may name
+// notRules are the files of a folder of rules that hold none.
+var notRules = []string{"lists.yml", fieldtable.File, vocabulary.File}
+
+// Load reads every rule below a folder: *.yml, but lists.yml, fields.yml, vocabulary.yml and the *.test.yml beside the
+// rules. Rules may name
 // the lists of the folder and the directory's lists of privileged roles.
 func Load(rules fs.FS) ([]*sigma.Rule, error) {
 	lists := sigma.Lists(directory.Lists())
@@ -27,7 +34,7 @@ func Load(rules fs.FS) ([]*sigma.Rule, error) {
 	var all []*sigma.Rule
 	err := fs.WalkDir(rules, ".", func(file string, entry fs.DirEntry, err error) error {
 		ext := path.Ext(file)
-		if err != nil || entry.IsDir() || ext != ".yml" && ext != ".yaml" || file == "lists.yml" || strings.HasSuffix(file, ".test"+ext) {
+		if err != nil || entry.IsDir() || ext != ".yml" && ext != ".yaml" || slices.Contains(notRules, file) || strings.HasSuffix(file, ".test"+ext) {
 			return err
 		}
 		f, err := rules.Open(file)

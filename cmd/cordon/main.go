@@ -30,7 +30,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(tryCommand(), serveCommand(), simulateCommand(), detectCommand(), incidentsCommand(), deadletterCommand(), sourcesCommand(), configCommand())
+	root.AddCommand(tryCommand(), serveCommand(), simulateCommand(), detectCommand(), rulesCommand(), explainCommand(), incidentsCommand(), deadletterCommand(), sourcesCommand(), configCommand())
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)

@@ -203,10 +203,15 @@ func (lists Lists) expand(value string) (values, unset []string, err error) {
 	return values, nil, nil
 }
 
+// operations are the names under which rules ask for an operation.
+var operations = []string{"operationName", "activityDisplayName", "properties.message", "activityType"}
+
 // normalised is a literal as the field's values are written: the names of operations have several spellings.
 func normalised(field, literal string) string {
-	if strings.EqualFold(field, "operationName") || strings.EqualFold(field, "activityDisplayName") {
-		return record.NormalOperation(literal)
+	for _, name := range operations {
+		if strings.EqualFold(field, name) {
+			return record.NormalOperation(literal)
+		}
 	}
 	return literal
 }

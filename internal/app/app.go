@@ -15,6 +15,7 @@ import (
 
 	"cordon/actions"
 	"cordon/detectors"
+	"cordon/detectors/fields"
 	"cordon/detectors/rules"
 	"cordon/detectors/silence"
 	"cordon/ingest"
@@ -150,11 +151,15 @@ func (a *App) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	table, err := fields.Load(folder(a.cfg.Rules, rules.Shipped))
+	if err != nil {
+		return err
+	}
 	books, err := playbooks.Load(folder(a.cfg.Playbooks, library.Shipped))
 	if err != nil {
 		return fmt.Errorf("loading playbooks: %w", err)
 	}
-	room, err := detectors.New(a.bus, ruleSet, a.dir, []string{a.cfg.Application.ID}, a.cfg.Lateness.Records(), a.clock, a.log)
+	room, err := detectors.New(a.bus, ruleSet, a.dir, []string{a.cfg.Application.ID}, a.cfg.Lateness.Records(), a.clock, a.log, detectors.WithFields(table))
 	if err != nil {
 		return err
 	}

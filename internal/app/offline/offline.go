@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"cordon/detectors"
+	"cordon/detectors/fields"
 	"cordon/detectors/rules"
 	"cordon/ingest/export"
 	"cordon/internal/directory"
@@ -78,16 +80,21 @@ type Result struct {
 
 // Detect reads the files twice: once to learn from their audit records who is privileged, once to match.
 func Detect(ctx context.Context, o Options) (*Result, error) {
-	set, err := detectors.Load(rules.Shipped)
+	var folder fs.FS = rules.Shipped
 	if o.Rules != "" {
-		set, err = detectors.Load(os.DirFS(o.Rules))
+		folder = os.DirFS(o.Rules)
 	}
+	set, err := detectors.Load(folder)
+	if err != nil {
+		return nil, err
+	}
+	table, err := fields.Load(folder)
 	if err != nil {
 		return nil, err
 	}
 	dir := directory.New()
 	if o.Directory != "" {
-		if err := loadDirectory(dir, o.Directory); err != nil {
+		if err := LoadDirectory(dir, o.Directory); err != nil {
 			return nil, err
 		}
 	}
@@ -96,7 +103,7 @@ func Detect(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer cleanup()
-	engine, err := detectors.NewEngine(set, dir)
+	engine, err := detectors.NewEngine(set, dir, detectors.WithFields(table))
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +208,8 @@ func spool(o Options) (files []string, cleanup func(), err error) {
 	return files, cleanup, nil
 }
 
-func loadDirectory(d *directory.Directory, file string) error {
+// LoadDirectory reads a YAML file of who holds which roles.
+func LoadDirectory(d *directory.Directory, file string) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return fmt.Errorf("opening the directory: %w", err)

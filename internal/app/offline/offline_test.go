@@ -126,7 +126,7 @@ func TestWhoIsPrivileged(t *testing.T) {
 
 func TestOwnRules(t *testing.T) {
 	dir := t.TempDir()
-	rule := "title: Mine\nname: mine\nlogsource: {product: azure, service: auditlogs}\ndetection: {s: {activityDisplayName|exists: false}, condition: s}\n"
+	rule := "title: Mine\nname: mine\nlogsource: {product: azure, service: auditlogs}\ndetection: {s: {notThere|exists: false}, condition: s}\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "mine.yml"), []byte(rule), 0o600))
 	file := write(t, "a.ndjson", created)
 	require.Equal(t, map[string][]int{"mine": {0}}, lines(detect(t, Options{Files: []string{file}, Rules: dir})))

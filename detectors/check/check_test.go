@@ -1,0 +1,102 @@
+package check
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"cordon/detectors/fields"
+	"cordon/detectors/rules"
+	"cordon/detectors/sigma"
+	"cordon/detectors/vocabulary"
+	"github.com/stretchr/testify/require"
+)
+
+func checker(t *testing.T) *Checker {
+	t.Helper()
+	table, err := fields.Standard()
+	require.NoError(t, err)
+	known, err := vocabulary.Standard()
+	require.NoError(t, err)
+	return New(table, known)
+}
+
+func parse(t *testing.T, file, text string) []*sigma.Rule {
+	t.Helper()
+	parsed, err := sigma.Parse(file, strings.NewReader(text), sigma.Lists{"risky-scopes": {"Mail.Read"}})
+	require.NoError(t, err)
+	return parsed
+}
+
+// impossibleOfSigmaHQ are the rules of the shared set that cannot match a real record (domain notes, detections), by file.
+var impossibleOfSigmaHQ = []string{
+	"azure_app_end_user_consent.yml", "azure_app_end_user_consent_blocked.yml", "azure_auditlogs_laps_credential_dumping.yml",
+	"azure_group_user_addition_ca_modification.yml", "azure_pim_activation_approve_deny.yml", "azure_privileged_account_creation.yml",
+	"azure_subscription_permissions_elevation_via_auditlogs.yml",
+	"azure_blocked_account_attempt.yml", "azure_legacy_authentication_protocols.yml",
+	"azure_pim_account_stale.yml", "azure_pim_invalid_license.yml", "azure_pim_role_assigned_outside_of_pim.yml", "azure_pim_role_frequent_activation.yml",
+	"azure_pim_role_no_mfa_required.yml", "azure_pim_role_not_used.yml", "azure_pim_too_many_global_admins.yml",
+	"azure_device_or_configuration_modified_or_deleted.yml",
+}
+
+func TestTheSharedRules(t *testing.T) {
+	shared := os.Getenv("CORDON_SHARED")
+	if shared == "" {
+		shared = "../../../shared"
+	}
+	root := filepath.Join(shared, "data", "sigma")
+	if _, err := os.Stat(root); err != nil {
+		t.Skipf("the shared rules are not here: %v", err)
+	}
+	var all []*sigma.Rule
+	require.NoError(t, filepath.WalkDir(root, func(file string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(file) != ".yml" {
+			return err
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		all = append(all, parse(t, filepath.Base(file), string(text))...)
+		return nil
+	}))
+	require.Len(t, all, 98)
+	for _, r := range all {
+		require.NotEmpty(t, r.Categories, "%s is routed nowhere", r.File)
+	}
+	by := map[State][]string{}
+	for _, r := range checker(t).Check(all) {
+		by[r.State] = append(by[r.State], r.File)
+		for _, m := range r.Remarks {
+			require.NotEmpty(t, m.Reason, r.File)
+		}
+	}
+	want := slices.Sorted(slices.Values(impossibleOfSigmaHQ))
+	require.Equal(t, want, slices.Sorted(slices.Values(by[Impossible])))
+	require.Len(t, by[Inactive], 7)
+}
+
+func TestShippedRulesAreSound(t *testing.T) {
+	var all []*sigma.Rule
+	entries, err := rules.Shipped.ReadDir(".")
+	require.NoError(t, err)
+	for _, dir := range entries {
+		files, _ := rules.Shipped.ReadDir(dir.Name())
+		for _, f := range files {
+			if strings.HasSuffix(f.Name(), ".test.yml") {
+				continue
+			}
+			text, err := rules.Shipped.ReadFile(path.Join(dir.Name(), f.Name()))
+			require.NoError(t, err)
+			parsed, err := sigma.Parse(f.Name(), strings.NewReader(string(text)), sigma.Lists{})
+			require.NoError(t, err)
+			all = append(all, parsed...)
+		}
+	}
+	for _, r := range checker(t).Check(all) {
+		require.False(t, r.Wrong(), "%s: %+v", r.Rule, r.Remarks)
+	}
+}

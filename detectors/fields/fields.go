@@ -1,0 +1,141 @@
+// Package fields knows what the field names of Sigma rules mean in a record: by log source, each name is a path, a
+// decoded fact or a translation. The table is data (fields.yml), which a folder of rules may add to.
+package fields
+
+import (
+	"slices"
+	"strings"
+
+	"cordon/internal/record"
+)
+
+// Reader reads one field of a record: made once for a rule's field, called for each record.
+type Reader = record.Reader
+
+// Row is one line of the table.
+type Row struct {
+	Field string   // as rules write it; case does not matter
+	Path  []string // of which the first that is there counts
+	Fact  string   // a decoded fact or a translation
+	Holds string   // the kind of value, by which detectors/check knows what can never stand there
+	Why   string
+	File  string
+	Line  int
+}
+
+// Meaning is what a name stands for in the records of a log source.
+type Meaning struct {
+	Row   Row // as it stands in the table; without Why where the name needs no row
+	Read  Reader
+	Known bool // the table has it, or it is a decoded fact, or a documented member of the records
+}
+
+// Table is the meaning of names by log source. It does not change once it is made.
+type Table struct{ sources map[string]source }
+
+type source struct {
+	rows       map[string]Row
+	order      []string
+	documented map[string]bool
+}
+
+// Name is what the table calls a log source: its service, but the product for the unified audit log, whose rules
+// have a service for each workload.
+func Name(product, service string) string {
+	if strings.EqualFold(product, "m365") {
+		return "m365"
+	}
+	return strings.ToLower(service)
+}
+
+// Sources are the log sources of the table, in order.
+func (t *Table) Sources() (names []string) {
+	for name := range t.sources {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Rows are the lines of one log source, as the files have them.
+func (t *Table) Rows(source string) (rows []Row) {
+	s := t.sources[source]
+	for _, name := range s.order {
+		rows = append(rows, s.rows[name])
+	}
+	return rows
+}
+
+// Resolve says what a name means in a log source. A name that the table does not have is a decoded fact, else a path.
+func (t *Table) Resolve(source, name string) Meaning {
+	s, key := t.sources[source], strings.ToLower(name)
+	if row, ok := s.rows[key]; ok {
+		return Meaning{Row: row, Read: row.reader(), Known: true}
+	}
+	if read, ok := record.Fact(name); ok {
+		return Meaning{Row: Row{Field: name, Fact: name}, Read: read, Known: true}
+	}
+	bare := strings.TrimPrefix(key, "properties.")
+	return Meaning{Row: Row{Field: name, Path: []string{name}}, Read: record.Path(name), Known: s.documented[key] || s.documented[bare]}
+}
+
+// Names are all names that a log source knows, for a suggestion where one is misspelt.
+func (t *Table) Names(source string) (names []string) {
+	s := t.sources[source]
+	for _, row := range s.rows {
+		names = append(names, row.Field)
+	}
+	for name := range s.documented {
+		if _, taken := s.rows[name]; !taken {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return append(names, record.FactNames()...)
+}
+
+func (r Row) reader() Reader {
+	if r.Fact != "" {
+		if read, ok := translations[strings.ToLower(r.Fact)]; ok {
+			return read
+		}
+		read, _ := record.Fact(r.Fact) // parsing has made sure that it is there
+		return read
+	}
+	if len(r.Path) == 1 {
+		return record.Path(r.Path[0])
+	}
+	var readers []Reader
+	for _, p := range r.Path {
+		readers = append(readers, record.Path(p))
+	}
+	return func(rec *record.Record) record.Values {
+		for _, read := range readers {
+			if v := read(rec); !v.Absent {
+				return v
+			}
+		}
+		return record.Says()
+	}
+}
+
+// View is how the rules of one log source see records: the names that were resolved beforehand, the others as
+// record.Field has them.
+type View struct{ readers map[string]Reader }
+
+// View compiles the names that a rule uses.
+func (t *Table) View(source string, names []string) View {
+	v := View{readers: make(map[string]Reader, len(names))}
+	for _, name := range names {
+		v.readers[name] = t.Resolve(source, name).Read
+	}
+	return v
+}
+
+// Field reads a field by a name of the rule.
+func (v View) Field(r *record.Record, name string) record.Values {
+	if read, ok := v.readers[name]; ok {
+		return read(r)
+	}
+	return r.Field(name)
+}

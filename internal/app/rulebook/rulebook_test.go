@@ -1,0 +1,107 @@
+package rulebook
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o600))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got)
+}
+
+func TestOutput(t *testing.T) {
+	book, err := Open(filepath.Join("testdata", "rules"))
+	require.NoError(t, err)
+	explain := func(rule string, asJSON bool) func(out *bytes.Buffer) error {
+		return func(out *bytes.Buffer) error {
+			return book.Explain(t.Context(), Explain{Rule: rule, Files: []string{"testdata/records.ndjson"}, JSON: asJSON, Out: out, Errs: out})
+		}
+	}
+	for name, c := range map[string]struct {
+		run   func(out *bytes.Buffer) error
+		wrong bool
+	}{
+		"list":             {run: func(out *bytes.Buffer) error { return book.List(out, false) }},
+		"list-json":        {run: func(out *bytes.Buffer) error { return book.List(out, true) }},
+		"show":             {run: func(out *bytes.Buffer) error { return book.Show(out, "pass-given") }},
+		"show-never":       {run: func(out *bytes.Buffer) error { return book.Show(out, "7b0d1f7a-0002-4c1e-8a53-111111111111") }},
+		"check":            {run: func(out *bytes.Buffer) error { return book.Check(out, false, false) }, wrong: true},
+		"check-json":       {run: func(out *bytes.Buffer) error { return book.Check(out, true, false) }, wrong: true},
+		"test":             {run: func(out *bytes.Buffer) error { return book.Test(out, true) }},
+		"explain":          {run: explain("pass-given", false)},
+		"explain-json":     {run: explain("pass-given", true)},
+		"explain-inactive": {run: explain("not-set", false)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			err := c.run(&out)
+			if c.wrong {
+				require.ErrorIs(t, err, ErrWrong)
+			} else {
+				require.NoError(t, err)
+			}
+			golden(t, name, out.String())
+		})
+	}
+}
+
+func TestShippedRules(t *testing.T) {
+	book, err := Open("")
+	require.NoError(t, err)
+	var out bytes.Buffer
+	require.NoError(t, book.Check(&out, false, false))
+	require.Contains(t, out.String(), " 0 impossible, 0 doubtful, 0 inactive")
+	out.Reset()
+	require.NoError(t, book.Show(&out, "password-spray"))
+	require.Contains(t, out.String(), "value_count of wrong-password by signIn.address in 20m0s")
+	out.Reset()
+	require.NoError(t, book.Explain(t.Context(), Explain{Rule: "password-spray", Files: []string{"testdata/records.ndjson"}, Out: &out, Errs: &out}))
+	require.Contains(t, out.String(), "testdata/records.ndjson line 2: wrong-password does not fire")
+}
+
+func TestAFailingTest(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"own.yml", "own.test.yml", "vocabulary.yml"} {
+		text, err := os.ReadFile(filepath.Join("testdata", "rules", name))
+		require.NoError(t, err)
+		text = []byte(strings.ReplaceAll(string(text), "avery@contoso.example", "avery@helpdesk.example"))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+	}
+	book, err := Open(dir)
+	require.NoError(t, err)
+	var out bytes.Buffer
+	require.ErrorIs(t, book.Test(&out, false), ErrWrong)
+	require.Contains(t, out.String(), "FAIL own.test.yml fires an administrator gives one: pass-given did not fire\n")
+}
+
+func TestWhatIsNotThere(t *testing.T) {
+	_, err := Open(filepath.Join("testdata", "none"))
+	require.ErrorContains(t, err, "opening the rules")
+	_, err = Open(filepath.Join("testdata", "records.ndjson"))
+	require.ErrorContains(t, err, "is no folder")
+	book, err := Open(filepath.Join("testdata", "rules"))
+	require.NoError(t, err)
+	require.ErrorContains(t, book.Show(&bytes.Buffer{}, "pass-gven"), `there is no rule "pass-gven"; did you mean pass-given?`)
+	require.ErrorContains(t, book.Show(&bytes.Buffer{}, "own.yml"), "holds 5 rules: name one of them")
+	for file, text := range map[string]string{"fields.yml": "signinlogs: {rows: [{field: a}]}", "vocabulary.yml": "audit.oparation: [a]"} {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600))
+		_, err := Open(dir)
+		require.ErrorContains(t, err, file+":1: ")
+	}
+}
