@@ -48,6 +48,7 @@ type Partition struct {
 	partition string
 	last      uint64 // sequence of the checkpoint in LOGS
 	at        record.Checkpoint
+	rolled    time.Time         // when a checkpoint last cleared away those before it
 	before    map[spot][]string // dead letters beyond the checkpoint, from an attempt that was broken off
 
 	splitter azuremonitor.Splitter
@@ -226,6 +227,18 @@ func (s Source) allows(tenant string) bool {
 	return len(s.Tenants) == 0 || slices.ContainsFunc(s.Tenants, func(t string) bool { return strings.EqualFold(t, tenant) })
 }
 
+// rollupEvery is how often a checkpoint clears those before it away: doing so costs the server about as much as storing.
+const rollupEvery = time.Second
+
+func (p *Partition) checkpointHeader() nats.Header {
+	h := nats.Header{"Nats-TTL": {"never"}}
+	if now := time.Now(); now.Sub(p.rolled) >= rollupEvery {
+		h["Nats-Rollup"] = []string{"sub"}
+		p.rolled = now
+	}
+	return h
+}
+
 // flush stores a batch and its checkpoint, together or not at all.
 func (p *Partition) flush(ctx context.Context, b *batch) error {
 	b.to.Written = p.source.Clock.Now().UTC()
@@ -236,7 +249,7 @@ func (p *Partition) flush(ctx context.Context, b *batch) error {
 	last := p.last
 	messages := append(append(b.messages, b.marks...), bus.Message{
 		Subject: bus.CheckpointSubject(p.source.Name, p.partition), Data: data, ExpectLast: &last,
-		Header: nats.Header{"Nats-Rollup": {"sub"}, "Nats-TTL": {"never"}},
+		Header: p.checkpointHeader(),
 	})
 	if err := p.bus.Admit(ctx, b.bytes+len(data)); err != nil {
 		return fmt.Errorf("waiting to store %d records: %w", len(b.messages), err)

@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	drain     = 2 * time.Millisecond // how long a reader waits for more once one message has come
-	most      = 300                  // messages handed on at once
-	idleAfter = 5 * time.Second      // a caught-up reader says so this often
+	drain     = 500 * time.Microsecond // how long a reader waits for more once one message has come
+	most      = 300                    // messages handed on at once
+	idleAfter = 5 * time.Second        // a caught-up reader says so this often
 )
 
 // read opens the partition where its checkpoint stands and stores what comes. memory bounds what it holds.

@@ -17,7 +17,7 @@ type Position struct {
 }
 
 func (p Position) String() string {
-	return fmt.Sprintf("%s/%s/%d/%d", url.PathEscape(p.Source), url.PathEscape(p.Partition), p.Sequence, p.Index)
+	return url.PathEscape(p.Source) + "/" + url.PathEscape(p.Partition) + "/" + strconv.FormatInt(p.Sequence, 10) + "/" + strconv.Itoa(p.Index)
 }
 
 // ParsePosition reads what String wrote.
@@ -52,13 +52,19 @@ const (
 
 // Headers are what LOGS keeps beside the bytes.
 func (r *Record) Headers(p Position, enqueued time.Time) map[string][]string {
-	h := map[string][]string{
-		HeaderRecord:    {url.QueryEscape(r.ID)},
-		HeaderPrincipal: {url.QueryEscape(strings.Clone(shorten(r.Actor.Key())))}, // a Decoder writes its texts over
-		HeaderTime:      {r.Time.Format(time.RFC3339Nano)},
-		HeaderPosition:  {p.String()},
-		HeaderEnqueued:  {enqueued.UTC().Format(time.RFC3339Nano)},
-		HeaderTenant:    {url.QueryEscape(strings.Clone(r.Tenant))},
+	// One array holds the values, and there is room for what an atomic batch adds: a record's headers are made for each.
+	values := [...]string{
+		url.QueryEscape(r.ID),
+		url.QueryEscape(strings.Clone(shorten(r.Actor.Key()))), // a Decoder writes its texts over
+		r.Time.Format(time.RFC3339Nano),
+		p.String(),
+		enqueued.UTC().Format(time.RFC3339Nano),
+		url.QueryEscape(strings.Clone(r.Tenant)),
+	}
+	all := values[:]
+	h := make(map[string][]string, 12)
+	for i, name := range [...]string{HeaderRecord, HeaderPrincipal, HeaderTime, HeaderPosition, HeaderEnqueued, HeaderTenant} {
+		h[name] = all[i : i+1 : i+1]
 	}
 	if r.Clamped {
 		h[HeaderMarks] = append(h[HeaderMarks], "clamped")
