@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -57,6 +58,7 @@ type Source struct {
 	clock clock.Clock
 	log   *zap.Logger
 	idle  time.Duration // how long nothing must come before a reader asks whether it has caught up
+	dial  func(context.Context, azeventhubs.WebSocketConnParams) (net.Conn, error)
 	// stored, where set, hears of each message once LOGS has acknowledged it.
 	stored func(partition string, sequence int64)
 }
@@ -66,7 +68,7 @@ func New(cfg Config, b *bus.Bus, with *crew.Crew, c clock.Clock, log *zap.Logger
 	if cfg.Memory == 0 {
 		cfg.Memory = defaultMemory
 	}
-	return &Source{cfg: cfg, bus: b, crew: with, clock: c, idle: idleAfter, log: log.With(zap.String("source", cfg.Name()))}
+	return &Source{cfg: cfg, bus: b, crew: with, clock: c, idle: idleAfter, dial: dialWebSocket, log: log.With(zap.String("source", cfg.Name()))}
 }
 
 // Run reads until ctx ends. What fails is tried again for as long as it takes: the hub keeps the records.
@@ -135,7 +137,7 @@ func (s *Source) partitions(ctx context.Context) ([]string, error) {
 	var err error
 	options := &azeventhubs.ProducerClientOptions{}
 	if s.cfg.WebSockets {
-		options.NewWebSocketConn = dialWebSocket
+		options.NewWebSocketConn = s.dial
 	}
 	if s.cfg.ConnectionString != "" {
 		client, err = azeventhubs.NewProducerClientFromConnectionString(s.cfg.ConnectionString, "", options)
@@ -163,7 +165,7 @@ func (s *Source) connect() (*azeventhubs.ConsumerClient, error) {
 	// The SDK's own waits, 4 s and growing, would keep a partition from flowing again for as long as half a minute.
 	options := &azeventhubs.ConsumerClientOptions{InstanceID: s.crew.Name(), RetryOptions: azeventhubs.RetryOptions{MaxRetries: 3, RetryDelay: retryFirst, MaxRetryDelay: 2 * time.Second}}
 	if s.cfg.WebSockets {
-		options.NewWebSocketConn = dialWebSocket
+		options.NewWebSocketConn = s.dial
 	}
 	var client *azeventhubs.ConsumerClient
 	var err error
