@@ -127,7 +127,7 @@ func randomTest(r *rand.Rand) spelt {
 			}
 			for _, x := range a.List {
 				for _, y := range b.List {
-					if !a.Absent && !b.Absent && y != "" && strings.ToLower(x) == strings.ToLower(y) {
+					if !a.Absent && !b.Absent && y != "" && strings.EqualFold(x, y) {
 						return 1
 					}
 				}
