@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"strconv"
 	"strings"
 	"sync"
@@ -199,6 +200,9 @@ func TestTokensAreSafeAndStable(t *testing.T) {
 		require.Regexp(t, `^[a-z0-9-]{1,64}$`, Token(s))
 		require.Equal(t, Token(s), Token(strings.ToLower(s)))
 		require.Regexp(t, `^[0-9]{1,2}$`, Bucket(s))
+		slow := fnv.New32a()
+		_, _ = slow.Write([]byte(strings.ToLower(s)))
+		require.Equal(t, strconv.Itoa(int(slow.Sum32()%Buckets)), Bucket(s))
 	})
 }
 
