@@ -62,7 +62,7 @@ func same(t testing.TB, doc *Doc, src []byte) {
 var documents = []string{
 	`{}`, `[]`, ` {"a" : [1, -2.5e+3, 0, "x", null, true, false, {"b":{}}]} `, `"a\"b\\c\/\b\f\n\r\té😀\ud800x"`,
 	`{"a":1,"a":2}`, `01`, `-`, `1.`, `1e`, `[1,]`, `{"a"}`, `{"a":}`, `{,}`, `"`, `"\x"`, `"\u12"`, "\"\n\"", `tru`, `nul`, `[1 2]`, ``, ` `, `{"a":1} x`,
-	`"` + strings.Repeat("long ", 40) + `\n"`, strings.Repeat("[", 299) + strings.Repeat("]", 299), "\"\xff\"", `"é"`, `[[[`, `{"\u0061":1}`,
+	`"` + strings.Repeat("long ", 40) + `\n"`, strings.Repeat("[", 299) + strings.Repeat("]", 299), "\"\xff\"", `"é"`, `[[[`, `{"\u0061":1}`, `{"\uDb0FLuDF0F\u0FFF6F":1}`, `"\ud83d\u0041"`, `"\ud83d"`,
 }
 
 func TestReadsWhatEncodingJSONReads(t *testing.T) {

@@ -121,7 +121,7 @@ func (d *Doc) unescape(s []byte) string {
 			r := hex(s[2:6])
 			if utf16.IsSurrogate(r) {
 				low := rune(-1)
-				if escape(s[6:]) == 6 {
+				if len(s) > 6 && s[6] == '\\' && escape(s[6:]) == 6 {
 					low = hex(s[8:12])
 				}
 				if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
