@@ -37,22 +37,37 @@ func (k Kind) String() string {
 	return [...]string{"nothing", "null", "true", "false", "a number", "a string", "an array", "an object"}[k]
 }
 
-// node is one value, or one member's name. A container's children follow it; next is the index behind them.
+// node is one value, or one member's name. A container's children follow it.
 type node struct {
 	start, end uint32 // in src; of a string without its quotes
-	next       uint32
-	kind       Kind
-	escaped    bool
-	name       bool // of a member
+	// next is the index behind the node and its children; of a container that is still open, the one around it; of a
+	// name in an object with a table, the next name of its bucket.
+	next  uint32
+	kind  Kind
+	marks uint8
+	// tag is, of a name, its hash; of an object, how many members it has (at most manyMembers), or its table where it
+	// is indexed; of a string, the number of its note, 0 while it has none.
+	tag uint16
 }
 
+// The marks of a node.
+const (
+	escaped = 1 << iota // a string with escapes
+	name                // of a member
+	indexed             // an object with a table
+)
+
 // Doc is a document that was read. Its values, and the texts that they gave out, hold until it is read into again.
+// Looking things up in it is work that it remembers: it is for one goroutine at a time.
 type Doc struct {
 	src   []byte
 	nodes []node
-	depth int
 	at    int
+	high  uint64 // the bytes of strings, or'ed: its high bits are set where one was beyond ASCII
 	arena []byte // texts that had to be unescaped
+	index index  // of objects that were asked for members
+	notes []note // of strings
+	inner inner  // documents that stood in strings
 }
 
 // Error says where a document ceases to be JSON.
@@ -71,10 +86,8 @@ func (d *Doc) Parse(src []byte) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	if d.at = end; d.at < len(d.src) {
-		if d.space(); d.at < len(d.src) {
-			return Value{}, d.fail("expected the end of the document")
-		}
+	if d.at = blank(src, end); d.at < len(src) {
+		return Value{}, d.fail("expected the end of the document")
 	}
 	return v, nil
 }
@@ -84,199 +97,25 @@ func (d *Doc) ParsePrefix(src []byte) (v Value, end int, err error) {
 	if uint64(len(src)) > 1<<32-1 {
 		return Value{}, 0, errTooLarge
 	}
+	d.forget()
+	d.src = src
+	if err := d.read(); err != nil {
+		return Value{}, 0, err
+	}
+	return Value{d, 0}, d.at, nil
+}
+
+// forget makes room for another document, and gives back what only a large one needed.
+func (d *Doc) forget() {
 	if cap(d.nodes) > keep {
 		d.nodes = nil
 	}
 	if cap(d.arena) > keep*8 {
 		d.arena = nil
 	}
-	d.src, d.nodes, d.arena, d.depth, d.at = src, d.nodes[:0], d.arena[:0], 0, 0
-	d.space()
-	if err := d.value(); err != nil {
-		return Value{}, 0, err
-	}
-	return Value{d, 0}, d.at, nil
+	d.src, d.nodes, d.arena, d.at, d.high = nil, d.nodes[:0], d.arena[:0], 0, 0
+	d.index.forget()
+	d.forgetNotes()
 }
 
 func (d *Doc) fail(reason string) error { return &Error{d.at, reason} }
-
-func (d *Doc) space() {
-	for d.at < len(d.src) {
-		switch d.src[d.at] {
-		case ' ', '\n', '\r', '\t':
-			d.at++
-		default:
-			return
-		}
-	}
-}
-
-var errNodes = fmt.Sprintf("more than %d values", MaxNodes)
-
-// value reads the value that begins here.
-func (d *Doc) value() error {
-	if d.at >= len(d.src) {
-		return d.fail("expected a value, the document ends")
-	}
-	if len(d.nodes) >= MaxNodes {
-		return d.fail(errNodes)
-	}
-	switch c := d.src[d.at]; c {
-	case '"':
-		return d.string()
-	case '{':
-		return d.object()
-	case '[':
-		return d.array()
-	case 't':
-		return d.word("true", True)
-	case 'f':
-		return d.word("false", False)
-	case 'n':
-		return d.word("null", Null)
-	default:
-		if c == '-' || '0' <= c && c <= '9' {
-			return d.number()
-		}
-		return d.fail("expected a value")
-	}
-}
-
-func (d *Doc) add(kind Kind, start, end int, escaped bool) {
-	d.nodes = append(d.nodes, node{start: uint32(start), end: uint32(end), next: uint32(len(d.nodes) + 1), kind: kind, escaped: escaped})
-}
-
-func (d *Doc) word(w string, kind Kind) error {
-	if len(d.src)-d.at < len(w) || string(d.src[d.at:d.at+len(w)]) != w {
-		return d.fail("expected " + w)
-	}
-	d.add(kind, d.at, d.at+len(w), false)
-	d.at += len(w)
-	return nil
-}
-
-func (d *Doc) enter(kind Kind) (int, error) {
-	if d.depth++; d.depth > MaxDepth {
-		return 0, d.fail(fmt.Sprintf("nested more than %d deep", MaxDepth))
-	}
-	d.add(kind, d.at, d.at, false)
-	d.at++
-	d.space()
-	return len(d.nodes) - 1, nil
-}
-
-func (d *Doc) leave(open int) {
-	d.at++
-	d.depth--
-	d.nodes[open].end, d.nodes[open].next = uint32(d.at), uint32(len(d.nodes))
-}
-
-func (d *Doc) object() error {
-	open, err := d.enter(Object)
-	if err != nil {
-		return err
-	}
-	if d.at < len(d.src) && d.src[d.at] == '}' {
-		d.leave(open)
-		return nil
-	}
-	for {
-		if d.at >= len(d.src) || d.src[d.at] != '"' {
-			return d.fail("expected a member's name")
-		}
-		if err := d.string(); err != nil {
-			return err
-		}
-		d.nodes[len(d.nodes)-1].name = true
-		d.space()
-		if d.at >= len(d.src) || d.src[d.at] != ':' {
-			return d.fail("expected a colon")
-		}
-		d.at++
-		d.space()
-		if err := d.value(); err != nil {
-			return err
-		}
-		d.space()
-		if d.at >= len(d.src) {
-			return d.fail("expected , or }, the document ends")
-		}
-		switch d.src[d.at] {
-		case ',':
-			d.at++
-			d.space()
-		case '}':
-			d.leave(open)
-			return nil
-		default:
-			return d.fail("expected , or }")
-		}
-	}
-}
-
-func (d *Doc) array() error {
-	open, err := d.enter(Array)
-	if err != nil {
-		return err
-	}
-	if d.at < len(d.src) && d.src[d.at] == ']' {
-		d.leave(open)
-		return nil
-	}
-	for {
-		if err := d.value(); err != nil {
-			return err
-		}
-		d.space()
-		if d.at >= len(d.src) {
-			return d.fail("expected , or ], the document ends")
-		}
-		switch d.src[d.at] {
-		case ',':
-			d.at++
-			d.space()
-		case ']':
-			d.leave(open)
-			return nil
-		default:
-			return d.fail("expected , or ]")
-		}
-	}
-}
-
-func (d *Doc) number() error {
-	start, s := d.at, d.src
-	i := start
-	digits := func() bool {
-		from := i
-		for i < len(s) && '0' <= s[i] && s[i] <= '9' {
-			i++
-		}
-		return i > from
-	}
-	if s[i] == '-' {
-		i++
-	}
-	switch {
-	case i < len(s) && s[i] == '0':
-		i++
-	case !digits():
-		return d.fail("expected a number")
-	}
-	if i < len(s) && s[i] == '.' {
-		if i++; !digits() {
-			return d.fail("expected a number's fraction")
-		}
-	}
-	if i < len(s) && (s[i] == 'e' || s[i] == 'E') {
-		if i++; i < len(s) && (s[i] == '+' || s[i] == '-') {
-			i++
-		}
-		if !digits() {
-			return d.fail("expected a number's exponent")
-		}
-	}
-	d.add(Number, start, i, false)
-	d.at = i
-	return nil
-}

@@ -13,51 +13,56 @@ const (
 	highs = 0x8080808080808080
 )
 
+// specials has a bit set in the lowest byte of x that is a quote, a backslash or a control character; those of higher
+// bytes mean nothing. What is below '!' once 2 is flipped are control characters, and the quote.
+func specials(x uint64) uint64 {
+	return (((x ^ ones*0x02) - ones*0x21) | ((x ^ ones*'\\') - ones)) &^ x & highs
+}
+
 // special finds the first byte at or behind i that is a quote, a backslash or a control character: eight at a time.
 func special(s []byte, i int) int {
-	for ; i+8 <= len(s); i += 8 {
-		x := binary.LittleEndian.Uint64(s[i:])
-		quote, slash := x^(ones*'"'), x^(ones*'\\')
-		hit := ((quote - ones) &^ quote) | ((slash - ones) &^ slash) | ((x - ones*0x20) &^ x)
-		if hit &= highs; hit != 0 {
-			return i + bits.TrailingZeros64(hit)/8
-		}
-	}
-	for ; i < len(s); i++ {
-		if c := s[i]; c == '"' || c == '\\' || c < 0x20 {
-			return i
-		}
-	}
+	i, _ = scan(s, i, 0)
 	return i
 }
 
-// string reads a string, or a member's name.
-func (d *Doc) string() error {
-	start := d.at + 1
-	escaped := false
-	for i := start; ; {
-		i = special(d.src, i)
-		if i >= len(d.src) {
-			d.at = i
-			return d.fail("expected the end of a string, the document ends")
+// scan is special, and adds the bytes that it saw to high.
+func scan(s []byte, i int, high uint64) (int, uint64) {
+	for ; i+8 <= len(s); i += 8 {
+		x := binary.LittleEndian.Uint64(s[i:])
+		high |= x
+		if hit := specials(x); hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8, high
 		}
-		switch d.src[i] {
+	}
+	for ; i < len(s); i++ {
+		c := s[i]
+		if c == '"' || c == '\\' || c < 0x20 {
+			break
+		}
+		high |= uint64(c)
+	}
+	return i, high
+}
+
+// escapes finds the end of a string that is not plain: at i stands the first byte that is special, if any.
+func escapes(s []byte, i int, high uint64) (end int, seen uint64, reason string) {
+	for {
+		if i >= len(s) {
+			return i, high, "expected the end of a string, the document ends"
+		}
+		switch s[i] {
 		case '"':
-			d.add(String, start, i, escaped)
-			d.at = i + 1
-			return nil
+			return i, high, ""
 		case '\\':
-			n := escape(d.src[i:])
+			n := escape(s[i:])
 			if n == 0 {
-				d.at = i
-				return d.fail("no escape that JSON knows")
+				return i, high, "no escape that JSON knows"
 			}
-			escaped = true
 			i += n
 		default:
-			d.at = i
-			return d.fail("a control character in a string")
+			return i, high, "a control character in a string"
 		}
+		i, high = scan(s, i, high)
 	}
 }
 
@@ -97,7 +102,7 @@ func hex(s []byte) rune {
 
 // unescape appends a string's text to the arena and returns it. A lone surrogate becomes U+FFFD, as encoding/json
 // has it.
-func (d *Doc) unescape(s []byte) string {
+func (d *Doc) unescape(s []byte) []byte {
 	from := len(d.arena)
 	for len(s) > 0 {
 		i := special(s, 0)
@@ -134,7 +139,7 @@ func (d *Doc) unescape(s []byte) string {
 		}
 		s = s[n:]
 	}
-	return alias(d.arena[from:])
+	return d.arena[from:]
 }
 
 // alias is b as a string, without copying: b does not change while the document is in use.

@@ -47,50 +47,18 @@ func (v Value) Text() string {
 	switch {
 	case n.kind < True || n.kind > String:
 		return ""
-	case n.escaped:
-		return v.doc.unescape(v.doc.src[n.start:n.end])
+	case n.marks&escaped != 0:
+		return alias(v.doc.plain(n))
 	}
 	return alias(v.doc.src[n.start:n.end])
 }
 
-// Find returns an object's member by name, whatever its case in ASCII; the exact spelling wins, then the first.
-func (v Value) Find(name string) Value {
-	if v.Kind() != Object {
-		return Value{}
-	}
-	d := v.doc
-	var folded Value
-	for i, end := v.i+1, d.nodes[v.i].next; i < end; i = d.nodes[i+1].next {
-		n := &d.nodes[i]
-		if int(n.end-n.start) != len(name) || n.escaped {
-			if !n.escaped || d.unescape(d.src[n.start:n.end]) != name {
-				continue
-			}
-			return Value{d, i + 1}
-		}
-		key := d.src[n.start:n.end]
-		if string(key) == name {
-			return Value{d, i + 1}
-		}
-		if folded.doc == nil && EqualFold(key, name) {
-			folded = Value{d, i + 1}
-		}
-	}
-	return folded
-}
+// Literal is JSON as a text. It holds as long as Text does.
+func (v Value) Literal() string { return alias(v.JSON()) }
 
-// EqualFold compares in ASCII without regard to case.
-func EqualFold(a []byte, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i, c := range a {
-		if x := c ^ b[i]; x != 0 && (x != 0x20 || c|0x20 < 'a' || c|0x20 > 'z') {
-			return false
-		}
-	}
-	return true
-}
+// ASCII says that no byte of the value's document is beyond ASCII. Where the document is followed by something else it
+// may say no for a byte of that.
+func (v Value) ASCII() bool { return v.doc != nil && v.doc.high&highs == 0 }
 
 // Elements calls visit with an array's elements, until it returns false.
 func (v Value) Elements(visit func(Value) bool) {
@@ -125,9 +93,63 @@ func (v Value) Bytes() int {
 	}
 	d, n := v.doc, 0
 	for i, end := v.i, d.nodes[v.i].next; i < end; i++ {
-		if at := &d.nodes[i]; at.kind >= True && at.kind <= String && !at.name {
+		if at := &d.nodes[i]; at.kind >= True && at.kind <= String && at.marks&name == 0 {
 			n += int(at.end - at.start)
 		}
 	}
 	return n
+}
+
+// Items are an array's elements, else the value itself as the only one; of a value that is absent, none.
+func (v Value) Items() Items {
+	if v.doc == nil {
+		return Items{}
+	}
+	n := &v.doc.nodes[v.i]
+	if n.kind == Array {
+		return Items{v.doc, v.i + 1, n.next}
+	}
+	return Items{v.doc, v.i, n.next}
+}
+
+// Items are values that are still to come.
+type Items struct {
+	doc    *Doc
+	i, end uint32
+}
+
+// Next is the next of them; ok is false when there is none left.
+func (t *Items) Next() (v Value, ok bool) {
+	if t.i >= t.end {
+		return Value{}, false
+	}
+	v = Value{t.doc, t.i}
+	t.i = t.doc.nodes[t.i].next
+	return v, true
+}
+
+// Scalars are the value's texts, numbers, trues and falses at any depth, in their order; names are none.
+func (v Value) Scalars() Scalars {
+	if v.doc == nil {
+		return Scalars{}
+	}
+	return Scalars{v.doc, v.i, v.doc.nodes[v.i].next}
+}
+
+// Scalars are values that are still to come.
+type Scalars struct {
+	doc    *Doc
+	i, end uint32
+}
+
+// Next is the next of them; ok is false when there is none left.
+func (t *Scalars) Next() (v Value, ok bool) {
+	for t.i < t.end {
+		i := t.i
+		t.i++
+		if n := &t.doc.nodes[i]; n.kind >= True && n.kind <= String && n.marks&name == 0 {
+			return Value{t.doc, i}, true
+		}
+	}
+	return Value{}, false
 }

@@ -1,0 +1,206 @@
+package tape
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+const (
+	// few members are looked through one by one; a table for more of them pays from the second look on.
+	few = 8
+	// manyMembers is where counting them stops; a document has room for more, and a table's chains for all.
+	manyMembers = 1<<16 - 1
+	folds       = ones * 0x20
+)
+
+// Name is a member's name, made ready to be looked for.
+type Name struct {
+	text string
+	tag  uint16
+}
+
+// NameOf makes a name ready.
+func NameOf(text string) Name { return Name{text, tagOf(text)} }
+
+// String is the name as it was given.
+func (n Name) String() string { return n.text }
+
+// tagOf is a name's hash. Names that are one but for their case in ASCII have the same; others that have the same cost
+// a comparison and no more. It looks at the first and the last eight bytes, and the length.
+func tagOf[T string | []byte](s T) uint16 {
+	if len(s) >= 8 {
+		return mix(word(s[:8]), word(s[len(s)-8:]), len(s))
+	}
+	return mix(word(s), 0, len(s))
+}
+
+// word are up to eight bytes as binary.LittleEndian has them.
+func word[T string | []byte](s T) uint64 {
+	var b [8]byte
+	copy(b[:], s)
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// mix hashes a name's first and last bytes and its length; what is no letter is folded too, which does no harm.
+func mix(first, last uint64, length int) uint16 {
+	return uint16(((first | folds) ^ bits.RotateLeft64(last|folds, 23) ^ uint64(length)) * 0x9e3779b97f4a7c15 >> 48)
+}
+
+// tagOfEscaped is the tag of a name with escapes.
+func (d *Doc) tagOfEscaped(s []byte) uint16 {
+	from := len(d.arena)
+	tag := tagOf(d.unescape(s))
+	d.arena = d.arena[:from]
+	return tag
+}
+
+// index are the tables of the objects that were asked for a member and have more than few. A table is a bucket for
+// each of the lowest bits of the tags; a bucket is the chain of its names, in their order, through the nodes.
+// Building one takes one step a member however the names were chosen; where they were chosen to fall into one bucket
+// a look costs what going through the members one by one does.
+type index struct {
+	tables []table
+	heads  []uint32 // of all tables: a bucket's first name, 0 for none
+	tails  []uint32 // of the table that is being built: a bucket's last name
+}
+
+type table struct{ from, mask uint32 }
+
+func (x *index) forget() {
+	if cap(x.heads) > keep {
+		*x = index{}
+	}
+	x.tables, x.heads = x.tables[:0], x.heads[:0]
+}
+
+// build makes the table of an object.
+func (d *Doc) build(object uint32) {
+	x, o := &d.index, &d.nodes[object]
+	size := 1 << bits.Len32(uint32(o.tag)*4/3) // at most three names for four buckets
+	size = min(size, 1<<16)
+	from := len(x.heads)
+	if need := from + size; need <= cap(x.heads) {
+		x.heads = x.heads[:need]
+		clear(x.heads[from:])
+	} else {
+		x.heads = append(x.heads, make([]uint32, size)...)
+	}
+	if len(x.tails) < size {
+		x.tails = make([]uint32, size)
+	}
+	heads, tails, mask, nodes := x.heads[from:], x.tails[:size], uint32(size-1), d.nodes
+	for i, end := object+1, o.next; i < end; i = nodes[i+1].next {
+		n := &nodes[i]
+		b := uint32(n.tag) & mask
+		if heads[b] == 0 {
+			heads[b] = i
+		} else {
+			nodes[tails[b]].next = i
+		}
+		tails[b], n.next = i, 0
+	}
+	o.marks |= indexed
+	o.tag = uint16(len(x.tables)) // fewer objects have so many members than a tag can number
+	x.tables = append(x.tables, table{uint32(from), mask})
+}
+
+// Find returns an object's member by name, whatever its case in ASCII; the exact spelling wins, then the first. A name
+// that is written with escapes is found by its exact spelling alone.
+func (v Value) Find(name string) Value { return v.FindName(NameOf(name)) }
+
+// FindName is Find by a name that was made ready.
+func (v Value) FindName(name Name) Value {
+	if v.doc == nil {
+		return Value{}
+	}
+	d := v.doc
+	o := &d.nodes[v.i]
+	if o.kind != Object {
+		return Value{}
+	}
+	if o.marks&indexed == 0 {
+		if o.tag <= few {
+			return d.through(v.i+1, o.next, name)
+		}
+		d.build(v.i)
+	}
+	t := d.index.tables[o.tag]
+	folded := Value{}
+	for i := d.index.heads[t.from+uint32(name.tag)&t.mask]; i != 0; {
+		n := &d.nodes[i]
+		if n.tag == name.tag {
+			switch d.compare(n, name.text) {
+			case exact:
+				return Value{d, i + 1}
+			case alike:
+				if folded.doc == nil {
+					folded = Value{d, i + 1}
+				}
+			}
+		}
+		i = n.next
+	}
+	return folded
+}
+
+// through looks at one member after another.
+func (d *Doc) through(i, end uint32, name Name) (folded Value) {
+	for ; i < end; i = d.nodes[i+1].next {
+		n := &d.nodes[i]
+		if n.tag != name.tag {
+			continue
+		}
+		switch d.compare(n, name.text) {
+		case exact:
+			return Value{d, i + 1}
+		case alike:
+			if folded.doc == nil {
+				folded = Value{d, i + 1}
+			}
+		}
+	}
+	return folded
+}
+
+// likeness is how far a member's name is another.
+type likeness int
+
+const (
+	other likeness = iota
+	alike          // but for its case
+	exact
+)
+
+func (d *Doc) compare(n *node, text string) likeness {
+	key := d.src[n.start:n.end]
+	switch {
+	case n.marks&escaped != 0:
+		from := len(d.arena)
+		same := string(d.unescape(key)) == text
+		d.arena = d.arena[:from] // nobody was given it
+		if same {
+			return exact
+		}
+		return other
+	case len(key) != len(text):
+		return other
+	case string(key) == text:
+		return exact
+	case EqualFold(key, text):
+		return alike
+	}
+	return other
+}
+
+// EqualFold compares in ASCII without regard to case.
+func EqualFold(a []byte, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i, c := range a {
+		if x := c ^ b[i]; x != 0 && (x != 0x20 || c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return true
+}
