@@ -4,12 +4,14 @@ package fields
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"cordon/internal/record"
 )
 
-// Reader reads one field of a record: made once for a rule's field, called for each record.
+// Reader reads one field of a record: made once for a rule's field, called for each record. It adds the field's values
+// to what it is given.
 type Reader = record.Reader
 
 // Row is one line of the table.
@@ -28,6 +30,9 @@ type Meaning struct {
 	Row   Row // as it stands in the table; without Why where the name needs no row
 	Read  Reader
 	Known bool // the table has it, or it is a decoded fact, or a documented member of the records
+	// Key is the same for two names, of whatever log source, that are read in the same way: what one read the other
+	// need not.
+	Key string
 }
 
 // Table is the meaning of names by log source. It does not change once it is made.
@@ -70,13 +75,15 @@ func (t *Table) Rows(source string) (rows []Row) {
 func (t *Table) Resolve(source, name string) Meaning {
 	s, key := t.sources[source], strings.ToLower(name)
 	if row, ok := s.rows[key]; ok {
-		return Meaning{Row: row, Read: row.reader(), Known: true}
+		return row.meaning()
 	}
 	if read, ok := record.Fact(name); ok {
-		return Meaning{Row: Row{Field: name, Fact: name}, Read: read, Known: true}
+		return Meaning{Row: Row{Field: name, Fact: name}, Read: read, Known: true, Key: factKey(name)}
 	}
 	bare := strings.TrimPrefix(key, "properties.")
-	return Meaning{Row: Row{Field: name, Path: []string{name}}, Read: record.Path(name), Known: s.documented[key] || s.documented[bare]}
+	m := Row{Field: name, Path: []string{name}}.meaning()
+	m.Known = s.documented[key] || s.documented[bare]
+	return m
 }
 
 // Names are all names that a log source knows, for a suggestion where one is misspelt.
@@ -94,29 +101,61 @@ func (t *Table) Names(source string) (names []string) {
 	return append(names, record.FactNames()...)
 }
 
-func (r Row) reader() Reader {
+// meaning is what the row says.
+func (r Row) meaning() Meaning {
+	m := Meaning{Row: r, Known: true}
 	if r.Fact != "" {
-		if read, ok := translations[strings.ToLower(r.Fact)]; ok {
-			return read
+		name := strings.ToLower(r.Fact)
+		if read, ok := translations[name]; ok {
+			m.Read, m.Key = read, "translation "+name
+			return m
 		}
-		read, _ := record.Fact(r.Fact) // parsing has made sure that it is there
-		return read
+		m.Read, _ = record.Fact(r.Fact) // parsing has made sure that it is there
+		m.Key = factKey(r.Fact)
+		return m
 	}
-	if len(r.Path) == 1 {
-		return record.Path(r.Path[0])
+	m.Read, m.Key = firstOf(r.Path), pathKey(r.Path)
+	return m
+}
+
+// firstOf is the reader of the first path that says something.
+func firstOf(paths []string) Reader {
+	if len(paths) == 1 {
+		return record.Path(paths[0])
 	}
 	var readers []Reader
-	for _, p := range r.Path {
+	for _, p := range paths {
 		readers = append(readers, record.Path(p))
 	}
-	return func(rec *record.Record) record.Values {
+	return func(rec *record.Record, out []string) []string {
+		from := len(out)
 		for _, read := range readers {
-			if v := read(rec); !v.Absent {
-				return v
+			out = read(rec, out)
+			for _, s := range out[from:] {
+				if s != "" {
+					return out
+				}
 			}
+			out = out[:from]
 		}
-		return record.Says()
+		return out
 	}
+}
+
+func factKey(name string) string { return "fact " + strings.ToLower(name) }
+
+// pathKey is the paths, quoted, so that none can pass for two. Members are found whatever their case in ASCII.
+func pathKey(paths []string) string {
+	key := []byte("path")
+	for _, p := range paths {
+		key = strconv.AppendQuote(append(key, ' '), strings.Map(func(c rune) rune {
+			if 'A' <= c && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			return c
+		}, p))
+	}
+	return string(key)
 }
 
 // View is how the rules of one log source see records: the names that were resolved beforehand, the others as
@@ -135,7 +174,7 @@ func (t *Table) View(source string, names []string) View {
 // Field reads a field by a name of the rule.
 func (v View) Field(r *record.Record, name string) record.Values {
 	if read, ok := v.readers[name]; ok {
-		return read(r)
+		return read.Values(r)
 	}
 	return r.Field(name)
 }

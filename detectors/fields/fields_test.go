@@ -65,7 +65,7 @@ func TestWhatNamesMean(t *testing.T) {
 			require.NoError(t, err)
 			meaning := table.Resolve(c.source, c.field)
 			require.True(t, meaning.Known)
-			require.Equal(t, c.want, meaning.Read(r).List)
+			require.Equal(t, c.want, meaning.Read.Values(r).List)
 			require.Equal(t, c.want, table.View(c.source, []string{c.field}).Field(r, c.field).List)
 		})
 	}
@@ -77,7 +77,7 @@ func TestAbsence(t *testing.T) {
 	r, err := record.Decode([]byte(signIn), record.Defaults{})
 	require.NoError(t, err)
 	for _, name := range []string{"DeviceDetail.deviceId", "nothing.of.that", "riskEventType"} {
-		require.True(t, table.Resolve("signinlogs", name).Read(r).Absent, name)
+		require.True(t, table.Resolve("signinlogs", name).Read.Values(r).Absent, name)
 	}
 	require.False(t, table.Resolve("signinlogs", "nothing.of.that").Known)
 }
@@ -105,8 +105,8 @@ func TestAFolderAddsRows(t *testing.T) {
 	require.NoError(t, err)
 	r, err := record.Decode([]byte(strings.Replace(signIn, `"countryOrRegion":"FR"`, `"city":"Lyon"`, 1)), record.Defaults{})
 	require.NoError(t, err)
-	require.Equal(t, []string{"Lyon"}, table.Resolve("signinlogs", "ort").Read(r).List)
-	require.Equal(t, []string{"500121"}, table.Resolve("signinlogs", "Status").Read(r).List)
+	require.Equal(t, []string{"Lyon"}, table.Resolve("signinlogs", "ort").Read.Values(r).List)
+	require.Equal(t, []string{"500121"}, table.Resolve("signinlogs", "Status").Read.Values(r).List)
 	require.True(t, table.Resolve("signinlogs", "properties.c").Known)
 	standard, err := Standard()
 	require.NoError(t, err)

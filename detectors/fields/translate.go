@@ -1,7 +1,6 @@
 package fields
 
 import (
-	"strconv"
 	"strings"
 
 	"cordon/internal/record"
@@ -27,74 +26,86 @@ var translations = map[string]Reader{
 	"unified.outcome":    unifiedOutcome,
 }
 
+// What more than one of them reads.
+var (
+	failureReason     = record.Path("status.failureReason")
+	additionalDetails = record.Path("status.additionalDetails")
+)
+
 // operation is the operation's name, and the activity's where a relay writes another beside it. A name with a dash is
 // also given with the en dash that Microsoft writes (domain notes, logs 4.4), for rules that copied it from a record.
-func operation(r *record.Record) record.Values {
-	list := []string{r.Operation}
+func operation(r *record.Record, out []string) []string {
+	from := len(out)
+	out = append(out, r.Operation)
 	if name := record.NormalOperation(r.Text("activityDisplayName")); name != "" && !strings.EqualFold(name, r.Operation) {
-		list = append(list, name)
+		out = append(out, name)
 	}
-	for _, name := range list {
+	for _, name := range out[from:] {
 		if strings.Contains(name, " - ") {
-			list = append(list, strings.ReplaceAll(name, " - ", " – "))
+			out = append(out, strings.ReplaceAll(name, " - ", " – "))
 		}
 	}
-	return record.Says(list...)
+	return out
 }
 
-func initiator(r *record.Record) record.Values {
-	return names(r.Actor.UPN, r.Actor.ID, r.Actor.Name, r.Actor.AppID, r.Text("caller"))
+func initiator(r *record.Record, out []string) []string {
+	from := len(out)
+	return names(append(out, r.Actor.UPN, r.Actor.ID, r.Actor.Name, r.Actor.AppID, r.Text("caller")), from)
 }
 
-func target(r *record.Record) record.Values {
-	var list []string
-	for _, t := range r.Targets {
-		list = append(list, t.UPN, t.ID, t.Name)
+func target(r *record.Record, out []string) []string {
+	from := len(out)
+	for i := range r.Targets {
+		t := &r.Targets[i]
+		out = append(out, t.UPN, t.ID, t.Name)
 	}
-	return names(list...)
+	return names(out, from)
 }
 
-// names leaves out what is empty or said already.
-func names(list ...string) record.Values {
-	var out []string
-	for _, s := range list {
-		said := false
-		for _, have := range out {
+// names leaves out, of what stands behind from, what is empty or said already.
+func names(list []string, from int) []string {
+	out := list[:from]
+	for _, s := range list[from:] {
+		said := s == ""
+		for _, have := range out[from:] {
 			said = said || strings.EqualFold(have, s)
 		}
-		if s != "" && !said {
+		if !said {
 			out = append(out, s)
 		}
 	}
-	return record.Says(out...)
+	return out
 }
 
-func auditOutcome(r *record.Record) record.Values {
-	return names(r.Result, r.Text("resultReason"))
+func auditOutcome(r *record.Record, out []string) []string {
+	from := len(out)
+	return names(append(out, r.Result, r.Text("resultReason")), from)
 }
 
-func auditCategory(r *record.Record) record.Values {
-	return names(r.Text("category"), r.Envelope("category"), r.Category)
+func auditCategory(r *record.Record, out []string) []string {
+	from := len(out)
+	return names(append(out, r.Text("category"), r.Envelope("category"), r.Category), from)
 }
 
 // signInOutcome is what the portal shows as status, and what the record's status says more.
-func signInOutcome(r *record.Record) record.Values {
-	detail := record.Path("status.additionalDetails")(r).List
-	reason := record.Path("status.failureReason")(r).List
-	return names(append(append([]string{r.Result}, detail...), reason...)...)
+func signInOutcome(r *record.Record, out []string) []string {
+	from := len(out)
+	out = additionalDetails(r, append(out, r.Result))
+	return names(failureReason(r, out), from)
 }
 
-func signInCode(r *record.Record) record.Values {
-	if r.SignIn == nil || !r.SignIn.HasError {
-		return names(r.Text("resultType"))
+func signInCode(r *record.Record, out []string) []string {
+	from := len(out)
+	if code := r.ErrorCode(); code != "" {
+		return append(out, code)
 	}
-	return record.Says(strconv.Itoa(r.SignIn.Error))
+	return names(append(out, r.Text("resultType")), from)
 }
 
-func signInDescription(r *record.Record) record.Values {
-	reason := record.Path("status.failureReason")(r).List
-	detail := record.Path("status.additionalDetails")(r).List
-	return names(append(append([]string{r.Envelope("resultDescription"), r.Text("resultDescription")}, reason...), detail...)...)
+func signInDescription(r *record.Record, out []string) []string {
+	from := len(out)
+	out = failureReason(r, append(out, r.Envelope("resultDescription"), r.Text("resultDescription")))
+	return names(additionalDetails(r, out), from)
 }
 
 // protocols are the portal's names for authentication protocols, by the record's (Graph's authenticationProtocol and
@@ -104,45 +115,65 @@ var protocols = map[string]string{
 	"authenticationtransfer": "Authentication transfer",
 }
 
-func signInProtocol(r *record.Record) record.Values {
-	var list []string
-	for _, said := range []string{r.Text("authenticationProtocol"), r.Text("originalTransferMethod")} {
+func signInProtocol(r *record.Record, out []string) []string {
+	from := len(out)
+	for _, said := range [...]string{r.Text("authenticationProtocol"), r.Text("originalTransferMethod")} {
 		if said == "" || strings.EqualFold(said, "none") {
 			continue
 		}
-		list = append(list, said, protocols[strings.ToLower(said)])
+		out = append(out, said, protocols[strings.ToLower(said)])
 	}
-	return names(list...)
+	return names(out, from)
 }
 
-func signInPlace(r *record.Record) record.Values {
-	list := []string{r.Envelope("location")}
+func signInPlace(r *record.Record, out []string) []string {
+	from := len(out)
+	out = append(out, r.Envelope("location"))
 	if r.SignIn != nil {
-		list = append(list, r.SignIn.Country)
+		out = append(out, r.SignIn.Country)
 	}
-	return names(list...)
+	return names(out, from)
 }
 
-func activityMessage(r *record.Record) record.Values {
-	return names(append(record.Path("properties.message")(r).List, r.Operation)...)
+var message = record.Path("properties.message")
+
+func activityMessage(r *record.Record, out []string) []string {
+	from := len(out)
+	return names(append(message(r, out), r.Operation), from)
 }
 
-func activityCategory(r *record.Record) record.Values {
-	return names(append(record.Path("properties.eventCategory")(r).List, r.Category, r.Envelope("CategoryValue"))...)
+var eventCategory = record.Path("properties.eventCategory")
+
+func activityCategory(r *record.Record, out []string) []string {
+	from := len(out)
+	return names(append(eventCategory(r, out), r.Category, r.Envelope("CategoryValue")), from)
 }
+
+var (
+	provider      = record.Path("resourceProviderName")
+	providerValue = record.Path("resourceProviderName.value")
+)
 
 // activityProvider is the operation's first part, where the record does not name the provider itself.
-func activityProvider(r *record.Record) record.Values {
+func activityProvider(r *record.Record, out []string) []string {
+	from := len(out)
 	first, _, _ := strings.Cut(r.Operation, "/")
-	list := append(record.Path("resourceProviderName")(r).List, record.Path("resourceProviderName.value")(r).List...)
-	return names(append(list, r.Envelope("ResourceProviderValue"), first)...)
+	out = providerValue(r, provider(r, out))
+	return names(append(out, r.Envelope("ResourceProviderValue"), first), from)
 }
 
-func activityOutcome(r *record.Record) record.Values {
-	list := append(record.Path("resultType")(r).List, record.Path("status.value")(r).List...)
-	return names(append(list, r.Envelope("status"), r.Envelope("ActivityStatusValue"), r.Result)...)
+var (
+	resultType  = record.Path("resultType")
+	statusValue = record.Path("status.value")
+)
+
+func activityOutcome(r *record.Record, out []string) []string {
+	from := len(out)
+	out = statusValue(r, resultType(r, out))
+	return names(append(out, r.Envelope("status"), r.Envelope("ActivityStatusValue"), r.Result), from)
 }
 
-func unifiedOutcome(r *record.Record) record.Values {
-	return names(r.Text("ResultStatus"), r.Result)
+func unifiedOutcome(r *record.Record, out []string) []string {
+	from := len(out)
+	return names(append(out, r.Text("ResultStatus"), r.Result), from)
 }

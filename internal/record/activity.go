@@ -16,66 +16,74 @@ const (
 	claimTenant   = "http://schemas.microsoft.com/identity/claims/tenantid"
 )
 
+var (
+	nClaimUPN      = tape.NameOf(claimUPN)
+	nClaimName     = tape.NameOf(claimName)
+	nClaimObjectID = tape.NameOf(claimObjectID)
+	nClaimTenant   = tape.NameOf(claimTenant)
+)
+
 // activity reads a record of Azure Activity. One operation is usually two records, its start and its end, with one
 // correlation id: the result tells them apart.
-func (r *Record) activity() {
-	r.Operation = NormalOperation(r.localised("operationName"))
-	r.Result = activityResult(first(r.localised("resultType"), r.localised("status")))
-	r.Correlation = text(r.value("correlationId"))
+func (dec *Decoder) activity() {
+	r := &dec.rec
+	r.Operation = NormalOperation(r.localised(nOperationName))
+	r.Result = activityResult(first(r.localised(nResultType), r.localised(nStatus)))
+	r.Correlation = text(r.value(nCorrelationId))
 	r.Actor = r.caller()
-	if id := first(text(find(r.root, "resourceId")), r.scope()); id != "" {
-		r.Targets = []Target{{Type: "Resource", ID: id, Name: id[strings.LastIndex(strings.TrimRight(id, "/"), "/")+1:]}}
+	if id := first(text(find(r.root, nResourceId)), r.scope()); id != "" {
+		dec.targets = append(dec.targets, Target{Type: "Resource", ID: id, Name: id[strings.LastIndex(strings.TrimRight(id, "/"), "/")+1:]})
+		r.Targets = dec.targets
 	}
 }
 
 // localised reads what the hub writes as a text and the REST API as {value, localizedValue}.
-func (r *Record) localised(name string) string {
+func (r *Record) localised(name tape.Name) string {
 	v := r.value(name)
-	for _, e := range elements(v) {
-		return first(text(e), text(find(e, "value")))
-	}
-	return ""
+	items := v.Items()
+	e, _ := items.Next()
+	return first(text(e), text(find(e, nValue)))
 }
 
 // activityResult folds the services' words for one outcome: Success, Succeeded, Failure, Failed, Start, Started.
 func activityResult(s string) string {
-	switch s = strings.ToLower(s); {
-	case strings.HasPrefix(s, "succe"):
+	switch {
+	case hasPrefix(s, "succe"):
 		return "success"
-	case strings.HasPrefix(s, "fail"):
+	case hasPrefix(s, "fail"):
 		return "failure"
-	case strings.HasPrefix(s, "start"):
+	case hasPrefix(s, "start"):
 		return "start"
-	case strings.HasPrefix(s, "accept"):
+	case hasPrefix(s, "accept"):
 		return "accept"
 	}
-	return s
+	return strings.ToLower(s)
 }
 
 // scope is the resource that the authorization names.
 func (r *Record) scope() string {
-	return text(find(unwrap(find(r.value("identity"), "authorization")), "scope"))
+	return text(find(unwrap(find(r.value(nIdentity), nAuthorization)), nScope))
 }
 
 // caller is who acted, by the claims of his token. An application has no UPN there; the appid of a person's token is
 // the client that he used (the portal), and is not him.
 func (r *Record) caller() Party {
-	p := Party{Address: Address(text(find(r.root, "callerIpAddress")))}
+	p := Party{Address: Address(text(find(r.root, nCallerIpAddress)))}
 	var client, kind string
-	identity := r.value("identity")
-	kind = text(find(unwrap(find(unwrap(find(identity, "authorization")), "evidence")), "principalType"))
-	for _, c := range [...]tape.Value{r.value("claims"), unwrap(find(identity, "claims"))} {
-		p.ID = first(p.ID, text(find(c, claimObjectID)), text(find(c, "oid")))
-		p.UPN = first(p.UPN, text(find(c, claimUPN)), text(find(c, "upn")), text(find(c, "unique_name")), address(text(find(c, claimName))))
-		p.Name = first(p.Name, text(find(c, "name")))
-		p.Home = first(p.Home, text(find(c, claimTenant)), text(find(c, "tid")))
-		p.Address = first(p.Address, Address(text(find(c, "ipaddr"))))
-		client = first(client, text(find(c, "appid")))
-		if strings.EqualFold(text(find(c, "idtyp")), "app") {
+	identity := r.value(nIdentity)
+	kind = text(find(unwrap(find(unwrap(find(identity, nAuthorization)), nEvidence)), nPrincipalType))
+	for _, c := range [...]tape.Value{r.value(nClaims), unwrap(find(identity, nClaims))} {
+		p.ID = first(p.ID, text(find(c, nClaimObjectID)), text(find(c, nOid)))
+		p.UPN = first(p.UPN, text(find(c, nClaimUPN)), text(find(c, nUpn)), text(find(c, nUniqueName)), address(text(find(c, nClaimName))))
+		p.Name = first(p.Name, text(find(c, nName)))
+		p.Home = first(p.Home, text(find(c, nClaimTenant)), text(find(c, nTid)))
+		p.Address = first(p.Address, Address(text(find(c, nIpaddr))))
+		client = first(client, text(find(c, nAppid)))
+		if strings.EqualFold(text(find(c, nIdtyp)), "app") {
 			kind = "ServicePrincipal"
 		}
 	}
-	if by := text(r.value("caller")); p.ID == "" && p.UPN == "" {
+	if by := text(r.value(nCaller)); p.ID == "" && p.UPN == "" {
 		if p.UPN = address(by); p.UPN == "" {
 			p.ID = by
 		}
@@ -99,17 +107,20 @@ func address(name string) string {
 	return ""
 }
 
-// activityKey is the record's own id, else what tells it from the others of its correlation; "" where it has neither
+// appendActivityKey adds the record's own id, else what tells it from the others of its correlation, if it has one
 // (domain notes, logs 4.1).
-func (r *Record) activityKey() string {
-	if id := text(r.value("eventDataId")); id != "" {
-		return id
+func (r *Record) appendActivityKey(to []byte) []byte {
+	if id := text(r.value(nEventDataId)); id != "" {
+		return append(to, id...)
 	}
-	correlation := text(r.value("correlationId"))
+	correlation := text(r.value(nCorrelationId))
 	if correlation == "" {
-		return ""
+		return to
 	}
-	return strings.Join([]string{correlation, strings.ToLower(r.Operation), r.Result, r.Time.Format("20060102T150405.999999999Z")}, "/")
+	to = append(append(to, correlation...), '/')
+	to = append(appendLower(to, r.Operation), '/')
+	to = append(append(to, r.Result...), '/')
+	return r.Time.AppendFormat(to, "20060102T150405.999999999Z")
 }
 
 // Diagnostic is what a record of Azure Activity says of a diagnostic setting as it was written.
@@ -124,18 +135,18 @@ type Diagnostic struct {
 // properties.logs[] with category and enabled, properties.eventHubAuthorizationRuleId. That Activity records carry it
 // as requestbody is how it was seen for other resources; for these two it is unconfirmed.
 func (r *Record) Diagnostic() (d Diagnostic) {
-	for _, body := range elements(r.value("requestbody", "responseBody")) {
-		inner := unwrap(find(body, "properties"))
+	for _, body := range elements(r.value(nRequestbody, nResponseBody)) {
+		inner := unwrap(find(body, nProperties))
 		if !inner.Exists() {
 			inner = body
 		}
 		for _, setting := range elements(inner) {
-			logs := unwrap(find(setting, "logs"))
-			d.Hub = d.Hub || text(find(setting, "eventHubAuthorizationRuleId")) != ""
-			d.Known = d.Known || d.Hub || logs.Exists() || text(find(setting, "workspaceId")) != "" || text(find(setting, "storageAccountId")) != ""
+			logs := unwrap(find(setting, nLogs))
+			d.Hub = d.Hub || text(find(setting, nEventHubAuthorizationRuleId)) != ""
+			d.Known = d.Known || d.Hub || logs.Exists() || text(find(setting, nWorkspaceId)) != "" || text(find(setting, nStorageAccountId)) != ""
 			for _, l := range elements(logs) {
-				name := first(text(find(l, "category")), text(find(l, "categoryGroup")))
-				if strings.EqualFold(text(find(l, "enabled")), "false") && name != "" && !slices.Contains(d.Disabled, name) {
+				name := first(text(find(l, nCategory)), text(find(l, nCategoryGroup)))
+				if strings.EqualFold(text(find(l, nEnabled)), "false") && name != "" && !slices.Contains(d.Disabled, name) {
 					d.Disabled = append(d.Disabled, name)
 				}
 			}

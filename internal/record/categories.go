@@ -65,11 +65,13 @@ const (
 	KindUnknown       Kind = "unknown" // stored raw, and counted
 )
 
-// categories are all that Cordon knows by name, in the order of domain notes, logs 4.1.
-var categories = []struct {
+type category struct {
 	name string
 	kind Kind
-}{
+}
+
+// categories are all that Cordon knows by name, in the order of domain notes, logs 4.1.
+var categories = []category{
 	{AuditLogs, KindAudit},
 	{SignInLogs, KindSignIn},
 	{NonInteractiveUserSignInLogs, KindSignIn},
@@ -105,14 +107,34 @@ var categories = []struct {
 	{PartnerAuditRecords, KindPartner},
 }
 
-// KindOf tells a category's kind.
-func KindOf(category string) Kind {
+// byName finds them as they are written.
+var byName = func() map[string]*category {
+	m := make(map[string]*category, len(categories))
 	for i := range categories {
-		if categories[i].name == category {
-			return categories[i].kind
+		m[categories[i].name] = &categories[i]
+	}
+	return m
+}()
+
+// categoryOf is the category of that name, whatever its case; nil where there is none.
+func categoryOf(name string) *category {
+	if c := byName[name]; c != nil {
+		return c
+	}
+	for i := range categories {
+		if c := &categories[i]; len(c.name) == len(name) && strings.EqualFold(c.name, name) {
+			return c
 		}
 	}
-	if strings.HasPrefix(category, AdvancedHunting) {
+	return nil
+}
+
+// KindOf tells a category's kind.
+func KindOf(category string) Kind {
+	switch c := byName[category]; {
+	case c != nil:
+		return c.kind
+	case strings.HasPrefix(category, AdvancedHunting):
 		return KindDefender
 	}
 	return KindUnknown

@@ -1,8 +1,6 @@
 package record
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -33,6 +31,9 @@ type Decoder struct {
 	signIn  SignIn
 	targets []Target
 	changes []Change
+
+	identified []identity // of a unified audit record
+	id         []byte     // to write the record's ID in
 }
 
 // Decode reads a record that is its caller's for good. Its error says what was expected and not found; the bytes are
@@ -63,24 +64,25 @@ func (dec *Decoder) DecodeValue(root tape.Value, raw []byte, d Defaults) (*Recor
 	if root.Kind() != tape.Object {
 		return nil, fmt.Errorf("a record is a JSON object, this is %s", root.Kind())
 	}
-	dec.rec = Record{Raw: raw, NotUTF8: !utf8.Valid(raw), root: root, properties: unwrap(find(root, "properties"))}
+	dec.rec = Record{Raw: raw, NotUTF8: !root.ASCII() && !utf8.Valid(raw), root: root, properties: unwrap(find(root, nProperties))}
+	dec.targets, dec.changes = dec.targets[:0], dec.changes[:0]
 	r := &dec.rec
-	if r.Category = r.category(); r.Category == "" {
+	var kind Kind
+	if r.Category, kind = r.category(); r.Category == "" {
 		return nil, errors.New("no category, and not the shape of a sign-in or an audit record")
 	}
-	r.Tenant = r.tenant(d)
-	kind := KindOf(r.Category)
+	r.Tenant = r.tenant(kind, d)
 	if r.Tenant == "" && kind != KindAzureActivity && kind != KindUnknown { // Azure Activity may name a subscription alone
 		return nil, errors.New("no tenant: neither tenantId nor a resourceId with /tenants/{id}")
 	}
 	if len(r.Tenant) > maxName || len(r.Category) > maxName {
 		return nil, fmt.Errorf("tenant has %d bytes, category %d: at most %d are expected", len(r.Tenant), len(r.Category), maxName)
 	}
-	if err := r.setTime(d); err != nil {
+	if err := r.setTime(kind, d); err != nil {
 		return nil, err
 	}
 	dec.read(kind)
-	r.ID = strings.ToLower(r.Tenant) + "/" + r.Category + "/" + r.key()
+	dec.identify(kind)
 	return r, nil
 }
 
@@ -106,219 +108,81 @@ func (dec *Decoder) read(kind Kind) {
 	case KindDefender:
 		r.defender()
 	case KindPartner:
-		r.partner()
+		dec.partner()
 	case KindUnifiedAudit:
 		dec.readUnified()
 	case KindAzureActivity:
-		r.activity()
+		dec.activity()
 	default:
-		r.Operation = NormalOperation(text(find(r.root, "operationName")))
+		r.Operation = NormalOperation(text(find(r.root, nOperationName)))
 	}
 }
 
 // category finds the category, whatever its case, or tells it from the record's shape: bare records of exports and
 // of Graph carry none, Log Analytics rows carry the audit category in its place.
-func (r *Record) category() string {
-	own := text(find(r.root, "category"))
+func (r *Record) category() (string, Kind) {
+	own := text(find(r.root, nCategory))
 	if unified := r.unifiedCategory(own); unified != "" {
-		return unified
+		return unified, KindUnifiedAudit
 	}
-	for _, name := range [...]string{own, text(find(r.root, "Type"))} {
+	for _, name := range [...]string{own, text(find(r.root, cType))} {
 		if len(name) > 3 && strings.EqualFold(name[:3], "aad") {
 			name = name[3:] // Log Analytics has AADNonInteractiveUserSignInLogs
 		}
-		for i := range categories {
-			c := &categories[i]
-			if len(c.name) != len(name) || !strings.EqualFold(c.name, name) {
-				continue
-			}
-			switch {
-			case c.kind == KindAzureActivity && r.auditShape():
-				return AuditLogs // "Policy" is an audit record's own category as well as one of Azure Activity
-			case c.name == AuditLogs && r.intune():
-				return IntuneAuditLogs
-			}
-			return c.name
+		c := categoryOf(name)
+		switch {
+		case c == nil:
+			continue
+		case c.kind == KindAzureActivity && r.auditShape():
+			return AuditLogs, KindAudit // "Policy" is an audit record's own category as well as one of Azure Activity
+		case c.name == AuditLogs && r.intune():
+			return IntuneAuditLogs, KindAudit
 		}
+		return c.name, c.kind
 	}
 	switch {
 	case r.auditShape():
-		return AuditLogs
-	case r.value("createdDateTime").Exists() && r.value("userPrincipalName", "userId").Exists() && r.value("status").Exists():
-		if r.value("isInteractive").Kind() == tape.False {
-			return NonInteractiveUserSignInLogs
+		return AuditLogs, KindAudit
+	case r.value(nCreatedDateTime).Exists() && r.value(nUserPrincipalName, nUserId).Exists() && r.value(nStatus).Exists():
+		if r.value(nIsInteractive).Kind() == tape.False {
+			return NonInteractiveUserSignInLogs, KindSignIn
 		}
-		return SignInLogs
-	case own != "" && find(r.root, "time").Exists():
+		return SignInLogs, KindSignIn
+	case own != "" && find(r.root, nTime).Exists():
 		// Nobody has told us of it: it is stored raw and counted, if it came in an envelope.
-		return own
+		return own, KindOf(own)
 	}
-	return ""
+	return "", KindUnknown
 }
 
 // auditShape says that the record looks like one of AuditLogs, whatever it calls itself.
 func (r *Record) auditShape() bool {
-	return r.value("activityDateTime").Exists() && r.value("targetResources", "initiatedBy").Exists() ||
-		r.value("loggedByService").Exists() && r.value("initiatedBy", "activityDisplayName").Exists()
+	return r.value(nActivityDateTime).Exists() && r.value(nTargetResources, nInitiatedBy).Exists() ||
+		r.value(nLoggedByService).Exists() && r.value(nInitiatedBy, nActivityDisplayName).Exists()
 }
 
-func (r *Record) tenant(d Defaults) string {
-	if t := r.organization(); t != "" {
-		return t
+func (r *Record) tenant(kind Kind, d Defaults) string {
+	if kind == KindUnifiedAudit {
+		if t := r.organization(); t != "" {
+			return t
+		}
 	}
 	// In a Log Analytics row TenantId is the workspace: AADTenantId and the resource come first.
-	if t := text(find(r.root, "AADTenantId")); t != "" {
+	if t := text(find(r.root, cAADTenantId)); t != "" {
 		return t
 	}
+	own, row := text(find(r.root, nTenantId)), find(r.root, cTimeGenerated).Exists()
+	if own != "" && !row {
+		return own
+	}
 	fromResource := ""
-	if resource := text(find(r.root, "resourceId")); len(resource) > len(inTenant) && strings.EqualFold(resource[:len(inTenant)], inTenant) {
+	if resource := text(find(r.root, nResourceId)); len(resource) > len(inTenant) && strings.EqualFold(resource[:len(inTenant)], inTenant) {
 		fromResource, _, _ = strings.Cut(resource[len(inTenant):], "/")
 	}
-	own := text(find(r.root, "tenantId"))
-	if find(r.root, "TimeGenerated").Exists() {
+	if row {
 		return first(fromResource, d.Tenant, own)
 	}
 	return first(own, fromResource, d.Tenant)
 }
 
 const inTenant = "/tenants/"
-
-// times are the members that tell when something happened, the best first. Risk records have two more of their own.
-var times = []string{"createdDateTime", "activityDateTime"}
-
-var timesByKind = map[Kind][]string{
-	KindRisk:          {"activityDateTime", "detectedDateTime", "riskLastUpdatedDateTime", "lastUpdatedDateTime", "createdDateTime"},
-	KindGraphActivity: {"timeGenerated"},
-	KindDefender:      {"Timestamp"},
-	KindUnifiedAudit:  {"CreationTime"}, // it bears no zone, and is UTC
-	KindPartner:       {"firstObservedDateTime", "eventTime", "operationDate", "createdDateTime"},
-}
-
-func (r *Record) setTime(d Defaults) error {
-	own, ok := timesByKind[KindOf(r.Category)]
-	if !ok {
-		own = times
-	}
-	var seen string
-	try := func(v tape.Value) bool {
-		s := text(v)
-		if s == "" {
-			return false
-		}
-		t, ok := ParseTime(s)
-		if ok {
-			r.Time = t
-		} else {
-			seen = s
-		}
-		return ok
-	}
-	found := false
-	for _, name := range own {
-		if found = try(r.value(name)); found {
-			break
-		}
-	}
-	found = found || try(find(r.root, "time")) || try(find(r.root, "TimeGenerated"))
-	switch {
-	case found:
-	case !d.Enqueued.IsZero():
-		r.Time = d.Enqueued.UTC()
-	case !d.Assume.IsZero():
-		r.Time = d.Assume.UTC()
-	case seen != "":
-		return fmt.Errorf("event time %q is in no form that Azure writes", clip(seen))
-	default:
-		return errors.New("no event time: neither createdDateTime, activityDateTime nor time")
-	}
-	if !d.Enqueued.IsZero() && r.Time.After(d.Enqueued.Add(5*time.Minute)) {
-		r.Time, r.Clamped = d.Enqueued.UTC(), true
-	}
-	return nil
-}
-
-func clip(s string) string {
-	if len(s) > 60 {
-		return s[:60] + "…"
-	}
-	return s
-}
-
-// timeLayouts are the forms of time that were seen in real records (domain notes, logs 4.2). No zone is UTC.
-var timeLayouts = []string{
-	time.RFC3339Nano,
-	"2006-01-02T15:04:05.999999999",
-	"2006-01-02 15:04:05.999999999",
-	"2006-01-02 15:04:05.999999999Z07:00",
-	"1/2/2006 3:04:05 PM",
-	"1/2/2006 3:04:05 PM -07:00",
-	"1/2/2006 15:04:05",
-	"1/2/2006 15:04:05 -07:00",
-}
-
-// ParseTime reads a time in any form that Azure is known to write.
-func ParseTime(s string) (time.Time, bool) {
-	s = strings.TrimSpace(s)
-	for _, layout := range timeLayouts {
-		if t, err := time.Parse(layout, s); err == nil {
-			if y := t.UTC().Year(); y < 1970 || y > 9998 {
-				return time.Time{}, false // not a time that JSON or a query can carry
-			}
-			return t.UTC(), true
-		}
-	}
-	return time.Time{}, false
-}
-
-// keys are the members that name a record of a kind for good (domain notes, logs 4.1), joined where there are several:
-// the state of a risk has the id of its user, and each change of it is a record of its own.
-var keys = map[Kind][]string{
-	KindSignIn:        {"id"},
-	KindAudit:         {"id"},
-	KindGraphActivity: {"requestId"},
-	KindPartner:       {"id"},
-}
-
-var keysByCategory = map[string][]string{
-	IntuneAuditLogs:               {"AuditEventId"},
-	RiskyUsers:                    {"id", "riskLastUpdatedDateTime"},
-	RiskyServicePrincipals:        {"id", "riskLastUpdatedDateTime"},
-	UserRiskEvents:                {"id", "lastUpdatedDateTime"},
-	ServicePrincipalRiskEvents:    {"id", "lastUpdatedDateTime"},
-	PartnerFraudEvents:            {"eventId"},
-	NetworkAccessTrafficLogs:      {"transactionId"},
-	AdvancedHunting + "AlertInfo": {"AlertId", "Timestamp"},
-}
-
-// key is the record's own id, else the digest of its bytes.
-func (r *Record) key() string {
-	names, ok := keysByCategory[r.Category]
-	if !ok {
-		names = keys[KindOf(r.Category)]
-	}
-	key := ""
-	switch KindOf(r.Category) {
-	case KindUnifiedAudit:
-		key = text(r.value("id", "OfficeId"))
-	case KindAzureActivity:
-		key = r.activityKey()
-	}
-	for i, name := range names {
-		part := text(r.value(name))
-		if i == 0 {
-			if key = part; key == "" {
-				break
-			}
-		} else if part != "" {
-			key += "@" + part
-		}
-	}
-	switch {
-	case key == "":
-		return r.Digest()
-	case len(key) > maxName:
-		sum := sha256.Sum256([]byte(key))
-		return hex.EncodeToString(sum[:])
-	}
-	return key
-}

@@ -7,20 +7,18 @@ import "cordon/internal/tape"
 func (r *Record) Each(visit func(value string) bool) { each(r.root, visit) }
 
 func each(v tape.Value, visit func(string) bool) bool {
-	going := true
-	switch v.Kind() {
-	case tape.Absent, tape.Null:
-	case tape.Array:
-		v.Elements(func(e tape.Value) bool { going = each(e, visit); return going })
-	case tape.Object:
-		v.Members(func(_ string, e tape.Value) bool { going = each(e, visit); return going })
-	default:
-		if going = visit(text(v)); !going {
+	for scalars := v.Scalars(); ; {
+		e, ok := scalars.Next()
+		if !ok {
+			return true
+		}
+		if !visit(text(e)) {
 			return false
 		}
-		if inner := unwrap(v); inner.Kind() == tape.Array || inner.Kind() == tape.Object {
-			return each(inner, visit)
+		if inner := unwrap(e); inner.Kind() == tape.Array || inner.Kind() == tape.Object {
+			if !each(inner, visit) {
+				return false
+			}
 		}
 	}
-	return going
 }

@@ -8,33 +8,54 @@ import (
 
 // Roles are the directory roles that an audit record gives or takes, by template id and by name. Core Directory
 // writes them as modified properties of the user, PIM as a target of type Role.
-func (r *Record) Roles() (ids, names []string) {
-	add := func(to *[]string, v string) {
-		if v != "" && !slices.Contains(*to, v) {
-			*to = append(*to, v)
-		}
-	}
-	for _, t := range r.Targets {
+func (r *Record) Roles() (ids, names []string) { return r.roleIDs(nil), r.roleNames(nil) }
+
+// roleIDs adds the roles' template ids, each once.
+func (r *Record) roleIDs(out []string) []string {
+	from := len(out)
+	for i := range r.Targets {
+		t := &r.Targets[i]
 		if strings.EqualFold(t.Type, "Role") {
-			add(&names, t.Name)
-			add(&ids, t.ID)
+			out = once(out, from, t.ID)
 		}
-		for _, c := range t.Changes {
-			value := first(c.New, c.Old)
-			switch strings.ToLower(c.Name) {
-			case "role.templateid", "role.objectid", "templateid", "roledefinitionoriginid":
-				add(&ids, value)
-			case "role.displayname":
-				add(&names, value)
+		for j := range t.Changes {
+			switch c := &t.Changes[j]; {
+			case is(c.Name, "role.templateid"), is(c.Name, "role.objectid"), is(c.Name, "templateid"), is(c.Name, "roledefinitionoriginid"):
+				out = once(out, from, first(c.New, c.Old))
 			}
 		}
 	}
-	for _, d := range elements(r.value("additionalDetails")) {
-		if d = unwrap(d); strings.EqualFold(text(find(d, "key")), "TemplateId") {
-			add(&ids, text(find(d, "value")))
+	for _, d := range elements(r.value(nAdditionalDetails)) {
+		if d = unwrap(d); strings.EqualFold(text(find(d, nKey)), "TemplateId") {
+			out = once(out, from, text(find(d, nValue)))
 		}
 	}
-	return ids, names
+	return out
+}
+
+// roleNames adds the roles' names, each once.
+func (r *Record) roleNames(out []string) []string {
+	from := len(out)
+	for i := range r.Targets {
+		t := &r.Targets[i]
+		if strings.EqualFold(t.Type, "Role") {
+			out = once(out, from, t.Name)
+		}
+		for j := range t.Changes {
+			if c := &t.Changes[j]; is(c.Name, "role.displayname") {
+				out = once(out, from, first(c.New, c.Old))
+			}
+		}
+	}
+	return out
+}
+
+// once adds a value, but not what is empty or stands behind from already.
+func once(out []string, from int, value string) []string {
+	if value == "" || slices.Contains(out[from:], value) {
+		return out
+	}
+	return append(out, value)
 }
 
 // Change returns a modified property by name, whatever target it stands on.

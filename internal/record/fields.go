@@ -2,7 +2,6 @@ package record
 
 import (
 	"strconv"
-	"strings"
 
 	"cordon/internal/tape"
 )
@@ -16,123 +15,143 @@ type Values struct {
 	Unknown bool
 }
 
-func of(list ...string) Values {
-	v := Values{Absent: true}
+// of are a list's values, which keep it.
+func of(list []string) Values {
+	v := Values{List: list, Absent: true}
 	for _, s := range list {
-		v.List = append(v.List, s)
-		if s != "" {
-			v.Absent = false
-		}
+		v.Absent = v.Absent && s == ""
 	}
 	return v
 }
 
-func yesNo(b bool) Values { return of(strconv.FormatBool(b)) }
-
-// Field reads a field by the name that a rule uses: one of the decoded facts in the table below, else a path into
-// the JSON, with or without its leading `properties.`.
+// Field reads a field by the name that a rule uses: one of the decoded facts, else a path into the JSON, with or
+// without its leading `properties.`.
 func (r *Record) Field(name string) Values {
-	for _, f := range factFields {
-		if strings.EqualFold(f.name, name) {
-			return f.read(r)
-		}
+	if read, ok := Fact(name); ok {
+		return read.Values(r)
 	}
-	var values Values
-	path := strings.Split(name, ".")
-	collect(r.root, path, &values.List)
-	if len(values.List) == 0 && !strings.EqualFold(path[0], "properties") {
-		collect(find(r.root, "properties"), path, &values.List)
+	path := namesOf(name)
+	list := collect(r.root, path, nil)
+	properties := leading(path)
+	if len(list) == 0 && !properties {
+		list = collect(find(r.root, nProperties), path, list)
 	}
-	if len(values.List) == 0 && strings.EqualFold(path[0], "properties") {
-		collect(r.root, path[1:], &values.List)
+	if len(list) == 0 && properties {
+		list = collect(r.root, path[1:], list)
 	}
-	return of(values.List...)
+	return of(list)
 }
 
-// collect gathers the scalars at the end of a path; arrays on the way count with every element.
-func collect(v tape.Value, path []string, out *[]string) {
+// collect adds the scalars at the end of a path; arrays on the way count with every element.
+func collect(v tape.Value, path []tape.Name, out []string) []string {
 	v = unwrap(v)
 	switch v.Kind() {
 	case tape.Absent, tape.Null:
 	case tape.Array:
 		for _, e := range elements(v) {
-			collect(e, path, out)
+			out = collect(e, path, out)
 		}
 	case tape.Object:
 		if len(path) > 0 {
-			collect(find(v, path[0]), path[1:], out)
+			out = collect(v.FindName(path[0]), path[1:], out)
 		}
 	default:
 		if len(path) == 0 {
-			*out = append(*out, text(v))
+			out = append(out, text(v))
 		}
 	}
+	return out
 }
 
 // factFields are the decoded facts that rules may name beside the raw fields.
 var factFields = []struct {
 	name string
-	read func(*Record) Values
+	read Reader
 }{
-	{"operationName", func(r *Record) Values { return of(r.Operation) }},
-	{"activityDisplayName", func(r *Record) Values { return of(NormalOperation(text(r.value("activityDisplayName")))) }},
-	{"category", func(r *Record) Values { return of(r.Category) }},
-	{"result", func(r *Record) Values { return of(r.Result) }},
-	{"actor.id", func(r *Record) Values { return of(r.Actor.Key()) }},
-	{"actor.type", func(r *Record) Values { return of(r.Actor.Type) }},
-	{"actor.upn", func(r *Record) Values { return of(r.Actor.UPN) }},
-	{"actor.appId", func(r *Record) Values { return of(r.Actor.AppID) }},
-	{"actor.address", func(r *Record) Values { return of(r.Actor.Address) }},
-	{"target.type", func(r *Record) Values { return r.targets(func(t Target) string { return t.Type }) }},
-	{"target.id", func(r *Record) Values { return r.targets(func(t Target) string { return t.ID }) }},
-	{"role.templateId", func(r *Record) Values { ids, _ := r.Roles(); return of(ids...) }},
-	{"role.name", func(r *Record) Values { _, names := r.Roles(); return of(names...) }},
-	{"consent.scope", func(r *Record) Values { return of(r.Consent().Scopes...) }},
-	{"consent.admin", func(r *Record) Values { return r.consentFlag(func(c Consent) bool { return c.Admin }) }},
-	{"consent.everyone", func(r *Record) Values { return r.consentFlag(func(c Consent) bool { return c.All }) }},
-	{"consent.appOnly", func(r *Record) Values { return r.consentFlag(func(c Consent) bool { return c.AppOnly }) }},
-	{"credential.added", func(r *Record) Values { ids, _ := r.CredentialsAdded(); return of(ids...) }},
-	{"consentPolicy.added", func(r *Record) Values { ids, _ := r.ConsentPolicyLoosened(); return of(ids...) }},
-	{"diagnostic.disabled", func(r *Record) Values { return of(r.Diagnostic().Disabled...) }},
-	{"diagnostic.eventHub", func(r *Record) Values {
+	{"operationName", func(r *Record, out []string) []string { return append(out, r.Operation) }},
+	{"activityDisplayName", func(r *Record, out []string) []string {
+		return append(out, NormalOperation(text(r.value(nActivityDisplayName))))
+	}},
+	{"category", func(r *Record, out []string) []string { return append(out, r.Category) }},
+	{"result", func(r *Record, out []string) []string { return append(out, r.Result) }},
+	{"actor.id", func(r *Record, out []string) []string { return append(out, r.Actor.Key()) }},
+	{"actor.type", func(r *Record, out []string) []string { return append(out, r.Actor.Type) }},
+	{"actor.upn", func(r *Record, out []string) []string { return append(out, r.Actor.UPN) }},
+	{"actor.appId", func(r *Record, out []string) []string { return append(out, r.Actor.AppID) }},
+	{"actor.address", func(r *Record, out []string) []string { return append(out, r.Actor.Address) }},
+	{"target.type", func(r *Record, out []string) []string {
+		for i := range r.Targets {
+			out = append(out, r.Targets[i].Type)
+		}
+		return out
+	}},
+	{"target.id", func(r *Record, out []string) []string {
+		for i := range r.Targets {
+			out = append(out, r.Targets[i].ID)
+		}
+		return out
+	}},
+	{"role.templateId", (*Record).roleIDs},
+	{"role.name", (*Record).roleNames},
+	{"consent.scope", func(r *Record, out []string) []string { return append(out, r.Consent().Scopes...) }},
+	{"consent.admin", func(r *Record, out []string) []string {
+		c := r.Consent()
+		return yesNo(out, c.Known, c.Admin)
+	}},
+	{"consent.everyone", func(r *Record, out []string) []string {
+		c := r.Consent()
+		return yesNo(out, c.Known, c.All)
+	}},
+	{"consent.appOnly", func(r *Record, out []string) []string {
+		c := r.Consent()
+		return yesNo(out, c.Known, c.AppOnly)
+	}},
+	{"credential.added", func(r *Record, out []string) []string {
+		ids, _ := r.CredentialsAdded()
+		return append(out, ids...)
+	}},
+	{"consentPolicy.added", func(r *Record, out []string) []string {
+		ids, _ := r.ConsentPolicyLoosened()
+		return append(out, ids...)
+	}},
+	{"diagnostic.disabled", func(r *Record, out []string) []string { return append(out, r.Diagnostic().Disabled...) }},
+	{"diagnostic.eventHub", func(r *Record, out []string) []string {
 		d := r.Diagnostic()
-		if !d.Known {
-			return of()
-		}
-		return yesNo(d.Hub)
+		return yesNo(out, d.Known, d.Hub)
 	}},
-	{"signIn.errorCode", func(r *Record) Values {
-		if r.SignIn == nil || !r.SignIn.HasError {
-			return of()
+	{"signIn.errorCode", func(r *Record, out []string) []string {
+		if code := r.ErrorCode(); code != "" {
+			out = append(out, code)
 		}
-		return of(strconv.Itoa(r.SignIn.Error))
+		return out
 	}},
-	{"signIn.address", func(r *Record) Values {
-		if r.SignIn == nil {
-			return of()
+	{"signIn.address", func(r *Record, out []string) []string {
+		if r.SignIn != nil {
+			out = append(out, r.SignIn.Address)
 		}
-		return of(r.SignIn.Address)
+		return out
 	}},
-	{"signIn.mfa", func(r *Record) Values {
-		if r.SignIn == nil || r.SignIn.MFA == MFAUnknown {
-			return of()
-		}
-		return yesNo(r.SignIn.MFA == MFAYes)
+	{"signIn.mfa", func(r *Record, out []string) []string {
+		known := r.SignIn != nil && r.SignIn.MFA != MFAUnknown
+		return yesNo(out, known, known && r.SignIn.MFA == MFAYes)
 	}},
 }
 
-func (r *Record) targets(part func(Target) string) Values {
-	var out []string
-	for _, t := range r.Targets {
-		out = append(out, part(t))
+// yesNo adds a fact that is true or false, where it is known.
+func yesNo(out []string, known, fact bool) []string {
+	if !known {
+		return out
 	}
-	return of(out...)
+	return append(out, strconv.FormatBool(fact))
 }
 
-func (r *Record) consentFlag(part func(Consent) bool) Values {
-	c := r.Consent()
-	if !c.Known {
-		return of()
+// ErrorCode is a sign-in's error in digits, "" where the record says none.
+func (r *Record) ErrorCode() string {
+	switch {
+	case r.SignIn == nil || !r.SignIn.HasError:
+		return ""
+	case r.code != "":
+		return r.code
 	}
-	return yesNo(part(c))
+	return strconv.Itoa(r.SignIn.Error)
 }

@@ -9,16 +9,16 @@ import (
 
 // find returns an object's member by name, whatever its case: relays lower-case keys, Log Analytics capitalises
 // them. The exact spelling wins.
-func find(v tape.Value, name string) tape.Value { return v.Find(name) }
+func find(v tape.Value, name tape.Name) tape.Value { return v.FindName(name) }
 
 // value returns the first of the named properties that the record has: in `properties`, else at the top as bare
 // records have them. null counts as absent.
-func (r *Record) value(names ...string) tape.Value {
-	for _, name := range names {
-		if v := find(r.properties, name); v.Kind() > tape.Null {
+func (r *Record) value(names ...tape.Name) tape.Value {
+	for i := range names {
+		if v := r.properties.FindName(names[i]); v.Kind() > tape.Null {
 			return unwrap(v)
 		}
-		if v := find(r.root, name); v.Kind() > tape.Null {
+		if v := r.root.FindName(names[i]); v.Kind() > tape.Null {
 			return unwrap(v)
 		}
 	}
@@ -33,12 +33,10 @@ func unwrap(v tape.Value) tape.Value {
 	if raw := v.Raw(); len(raw) < 2 || raw[0] != '{' && raw[0] != '[' {
 		return v
 	}
-	var doc tape.Doc
-	inner, err := doc.Parse([]byte(v.Text()))
-	if err != nil {
-		return v
+	if inner := v.Parsed(); inner.Exists() {
+		return inner
 	}
-	return inner
+	return v
 }
 
 // text is a scalar as text; "" for null, objects and arrays.
@@ -47,31 +45,28 @@ func text(v tape.Value) string { return v.Text() }
 // elements are an array's members, or the value itself as the only one.
 func elements(v tape.Value) iter.Seq2[int, tape.Value] {
 	return func(yield func(int, tape.Value) bool) {
-		switch v.Kind() {
-		case tape.Absent:
-		case tape.Array:
-			i := 0
-			v.Elements(func(e tape.Value) bool { i++; return yield(i-1, e) })
-		default:
-			yield(0, v)
+		items := v.Items()
+		for i := 0; ; i++ {
+			if e, ok := items.Next(); !ok || !yield(i, e) {
+				return
+			}
 		}
 	}
 }
 
 // decodeOnce undoes the JSON text that audit records keep in oldValue and newValue: "\"True\"" is True.
-func decodeOnce(s string) string {
+func decodeOnce(v tape.Value) string {
+	s := text(v)
 	if len(s) < 2 || s[0] != '"' {
 		return s
 	}
 	if inner := s[1 : len(s)-1]; s[len(s)-1] == '"' && !strings.ContainsAny(inner, "\"\\") {
 		return inner
 	}
-	var doc tape.Doc
-	v, err := doc.Parse([]byte(s))
-	if err != nil || v.Kind() != tape.String {
-		return s
+	if inner := v.Parsed(); inner.Kind() == tape.String {
+		return text(inner)
 	}
-	return text(v)
+	return s
 }
 
 // list reads a JSON array of strings in a text, else the text itself as the only member; "" and [] are none.
@@ -97,14 +92,16 @@ func list(s string) []string {
 // NormalOperation folds what differs between spellings of one operation name: blanks around it, the unified audit
 // log's final full stop, and the dash in "Update application – Certificates and secrets management ".
 func NormalOperation(s string) string {
-	s = strings.Map(func(c rune) rune {
-		switch c {
-		case '\u2010', '\u2011', '\u2012', '\u2013', '\u2014', '\u2212':
-			return '-'
-		case '\u00a0':
-			return ' '
-		}
-		return c
-	}, s)
+	if !ascii(s) {
+		s = strings.Map(func(c rune) rune {
+			switch c {
+			case '\u2010', '\u2011', '\u2012', '\u2013', '\u2014', '\u2212':
+				return '-'
+			case '\u00a0':
+				return ' '
+			}
+			return c
+		}, s)
+	}
 	return strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(s), "."))
 }

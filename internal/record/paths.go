@@ -1,18 +1,24 @@
 package record
 
 import (
+	"slices"
 	"strings"
 
 	"cordon/internal/tape"
 )
 
-// Reader reads one field of a record. It is made once for a rule's field and called for each record.
-type Reader func(*Record) Values
+// Reader reads one field of a record: it adds the field's values to out, and returns that. It is made once for a rule's
+// field and called for each record; where out has room for the values it allocates nothing but what has to be written
+// anew, such as a name in other words. The texts hold as long as the record.
+type Reader func(r *Record, out []string) []string
+
+// Values are the field's values in a list of their own.
+func (read Reader) Values(r *Record) Values { return of(read(r, nil)) }
 
 // Fact is the reader of a decoded fact, by the name that rules give it.
 func Fact(name string) (Reader, bool) {
-	for _, f := range factFields {
-		if strings.EqualFold(f.name, name) {
+	for i := range factFields {
+		if f := &factFields[i]; strings.EqualFold(f.name, name) {
 			return f.read, true
 		}
 	}
@@ -32,60 +38,79 @@ func FactNames() (names []string) {
 // others search lists and objects as text, so those count as their JSON, a list of plain values with its elements too,
 // and JSON inside a string as the text that the log holds.
 func Path(path string) Reader {
-	names := strings.Split(path, ".")
+	names := namesOf(path)
 	inner := names
-	if len(names) > 1 && strings.EqualFold(names[0], "properties") {
+	if len(names) > 1 && leading(names) {
 		inner = names[1:]
 	}
-	return func(r *Record) Values {
-		var list []string
-		gather(r.root, names, &list)
-		if len(list) == 0 && len(inner) == len(names) {
-			gather(find(r.root, "properties"), names, &list)
+	return func(r *Record, out []string) []string {
+		from := len(out)
+		out = gather(r.root, names, out)
+		switch {
+		case len(out) > from:
+			return out
+		case len(inner) == len(names):
+			return gather(find(r.root, nProperties), names, out)
 		}
-		if len(list) == 0 && len(inner) < len(names) {
-			gather(r.root, inner, &list)
-		}
-		return of(list...)
+		return gather(r.root, inner, out)
 	}
 }
+
+// namesOf takes a path apart.
+func namesOf(path string) []tape.Name {
+	parts := strings.Split(path, ".")
+	names := make([]tape.Name, len(parts))
+	for i, part := range parts {
+		names[i] = tape.NameOf(part)
+	}
+	return names
+}
+
+// leading says that a path begins with `properties`.
+func leading(path []tape.Name) bool { return strings.EqualFold(path[0].String(), nProperties.String()) }
 
 // gather is collect for Path.
-func gather(v tape.Value, path []string, out *[]string) {
-	if len(path) == 0 {
-		said(v, out)
-		return
-	}
-	v = unwrap(v)
-	switch v.Kind() {
-	case tape.Array:
-		for _, e := range elements(v) {
-			gather(e, path, out)
+func gather(v tape.Value, path []tape.Name, out []string) []string {
+	for ; len(path) > 0; path = path[1:] {
+		v = unwrap(v)
+		if v.Kind() == tape.Array {
+			for items := v.Items(); ; {
+				e, ok := items.Next()
+				if !ok {
+					return out
+				}
+				out = gather(e, path, out)
+			}
 		}
-	case tape.Object:
-		gather(find(v, path[0]), path[1:], out)
+		if v = v.FindName(path[0]); !v.Exists() {
+			return out
+		}
 	}
+	return said(v, out)
 }
 
-// said is what a value at a path's end counts as.
-func said(v tape.Value, out *[]string) {
+// said adds what a value at a path's end counts as.
+func said(v tape.Value, out []string) []string {
 	inner := v
 	switch v.Kind() {
 	case tape.Absent, tape.Null:
-		return
+		return out
 	case tape.Array, tape.Object:
-		*out = append(*out, string(v.JSON()))
+		out = append(out, v.Literal())
 	default:
-		*out = append(*out, text(v))
-		if inner = unwrap(v); inner.Kind() != tape.Array {
-			return
-		}
+		out = append(out, text(v))
+		inner = unwrap(v)
 	}
-	if inner.Kind() == tape.Array {
-		for _, e := range elements(inner) {
-			if k := e.Kind(); k == tape.String || k == tape.Number || k == tape.True || k == tape.False {
-				*out = append(*out, text(e))
-			}
+	if inner.Kind() != tape.Array {
+		return out
+	}
+	for items := inner.Items(); ; {
+		e, ok := items.Next()
+		if !ok {
+			return out
+		}
+		if k := e.Kind(); k == tape.String || k == tape.Number || k == tape.True || k == tape.False {
+			out = append(out, text(e))
 		}
 	}
 }
@@ -93,7 +118,7 @@ func said(v tape.Value, out *[]string) {
 // Text is the first of the named members that is a plain value and not empty, in the properties, else at the top.
 func (r *Record) Text(names ...string) string {
 	for _, name := range names {
-		if s := text(r.value(name)); s != "" {
+		if s := text(r.value(tape.NameOf(name))); s != "" {
 			return s
 		}
 	}
@@ -101,7 +126,7 @@ func (r *Record) Text(names ...string) string {
 }
 
 // Envelope is a plain value at the record's top, whatever its properties say.
-func (r *Record) Envelope(name string) string { return text(find(r.root, name)) }
+func (r *Record) Envelope(name string) string { return text(r.root.Find(name)) }
 
 // Says makes a field's values: absent if all of them are empty.
-func Says(list ...string) Values { return of(list...) }
+func Says(list ...string) Values { return of(slices.Clone(list)) }

@@ -27,13 +27,13 @@ func TestPathsEndInTextToo(t *testing.T) {
 		"location":            {"FR"},
 		"properties.location": {"FR"},
 	} {
-		v := Path(path)(r)
+		v := Path(path).Values(r)
 		require.Equal(t, want, v.List, path)
 		require.Equal(t, len(want) == 0 || want[0] == "", v.Absent, path)
 	}
 	read, ok := Fact("OperationName")
 	require.True(t, ok)
-	require.Equal(t, []string{"Add user"}, read(r).List)
+	require.Equal(t, []string{"Add user"}, read.Values(r).List)
 	_, ok = Fact("a.b")
 	require.False(t, ok)
 	require.Contains(t, FactNames(), "actor.id")

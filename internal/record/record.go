@@ -34,6 +34,7 @@ type Record struct {
 
 	root, properties tape.Value
 	digest           string
+	code             string // SignIn.Error as it is written, "" where it was not written so
 	fullness         int
 }
 

@@ -4,20 +4,20 @@ package record
 // (domain notes, logs 4.5). The principal is who is at risk: nobody acted.
 func (dec *Decoder) readRisk() {
 	r := &dec.rec
-	r.Operation = NormalOperation(text(find(r.root, "operationName")))
-	r.Result = lower(text(r.value("riskState")))
-	r.Correlation = text(r.value("correlationId"))
-	address := Address(first(text(r.value("ipAddress")), text(find(r.root, "callerIpAddress"))))
+	r.Operation = NormalOperation(text(find(r.root, nOperationName)))
+	r.Result = lower(text(r.value(nRiskState)))
+	r.Correlation = text(r.value(nCorrelationId))
+	address := Address(first(text(r.value(nIpAddress)), text(find(r.root, nCallerIpAddress))))
 	switch r.Category {
 	case RiskyUsers:
-		r.Actor = Party{Type: User, ID: text(r.value("id")), UPN: text(r.value("userPrincipalName")), Name: text(r.value("userDisplayName"))}
+		r.Actor = Party{Type: User, ID: text(r.value(nId)), UPN: text(r.value(nUserPrincipalName)), Name: text(r.value(nUserDisplayName))}
 	case UserRiskEvents:
-		r.Actor = Party{Type: User, ID: text(r.value("userId")), UPN: text(r.value("userPrincipalName")), Name: text(r.value("userDisplayName")),
-			Home: text(r.value("homeTenantId")), Address: address}
+		r.Actor = Party{Type: User, ID: text(r.value(nUserId)), UPN: text(r.value(nUserPrincipalName)), Name: text(r.value(nUserDisplayName)),
+			Home: text(r.value(nHomeTenantId)), Address: address}
 	case RiskyServicePrincipals:
-		r.Actor = Party{Type: ServicePrincipal, ID: text(r.value("id")), AppID: text(r.value("appId")), Name: text(r.value("displayName"))}
+		r.Actor = Party{Type: ServicePrincipal, ID: text(r.value(nId)), AppID: text(r.value(nAppId)), Name: text(r.value(nDisplayName))}
 	case ServicePrincipalRiskEvents:
-		r.Actor = Party{Type: ServicePrincipal, ID: text(r.value("servicePrincipalId")), AppID: text(r.value("appId")),
-			Name: text(r.value("servicePrincipalDisplayName", "displayName")), Address: address}
+		r.Actor = Party{Type: ServicePrincipal, ID: text(r.value(nServicePrincipalId)), AppID: text(r.value(nAppId)),
+			Name: text(r.value(nServicePrincipalDisplayName, nDisplayName)), Address: address}
 	}
 }

@@ -1,7 +1,6 @@
 package record
 
 import (
-	"strconv"
 	"strings"
 
 	"cordon/internal/tape"
@@ -11,32 +10,34 @@ import (
 func (dec *Decoder) readSignIn() {
 	r := &dec.rec
 	r.Operation = "Sign-in activity"
-	r.Correlation = first(text(r.value("correlationId")), text(find(r.root, "correlationId")))
+	r.Correlation = first(text(r.value(nCorrelationId)), text(find(r.root, nCorrelationId)))
 	dec.signIn = SignIn{
-		Address: Address(first(text(r.value("ipAddress")), text(find(r.root, "callerIpAddress")))),
-		Agent:   text(r.value("userAgent")),
-		Session: text(r.value("sessionId")),
-		App:     first(text(r.value("appDisplayName")), text(r.value("appId"))),
+		Address: Address(first(text(r.value(nIpAddress)), text(find(r.root, nCallerIpAddress)))),
+		Agent:   text(r.value(nUserAgent)),
+		Session: text(r.value(nSessionId)),
+		App:     first(text(r.value(nAppDisplayName)), text(r.value(nAppId))),
 	}
 	s := &dec.signIn
 	r.SignIn = s
 	switch r.Category {
 	case ServicePrincipalSignInLogs, ManagedIdentitySignInLogs, MicrosoftServicePrincipalSignInLogs:
-		r.Actor = Party{Type: ServicePrincipal, ID: text(r.value("servicePrincipalId")), AppID: text(r.value("appId")),
-			Name: first(text(r.value("servicePrincipalName")), text(r.value("appDisplayName"))), Home: text(r.value("homeTenantId")), Address: s.Address}
-		s.App = first(text(r.value("resourceDisplayName")), s.App)
+		r.Actor = Party{Type: ServicePrincipal, ID: text(r.value(nServicePrincipalId)), AppID: text(r.value(nAppId)),
+			Name: first(text(r.value(nServicePrincipalName)), text(r.value(nAppDisplayName))), Home: text(r.value(nHomeTenantId)), Address: s.Address}
+		s.App = first(text(r.value(nResourceDisplayName)), s.App)
 	default:
-		r.Actor = Party{Type: User, ID: text(r.value("userId")), UPN: text(r.value("userPrincipalName")), Name: text(r.value("userDisplayName")),
-			Home: text(r.value("homeTenantId")), Address: s.Address}
+		r.Actor = Party{Type: User, ID: text(r.value(nUserId)), UPN: text(r.value(nUserPrincipalName)), Name: text(r.value(nUserDisplayName)),
+			Home: text(r.value(nHomeTenantId)), Address: s.Address}
 	}
-	if loc := r.value("location", "locationDetails"); loc.Exists() {
-		s.Country = first(text(find(loc, "countryOrRegion")), text(loc))
+	if loc := r.value(nLocation, nLocationDetails); loc.Exists() {
+		s.Country = first(text(find(loc, nCountryOrRegion)), text(loc))
 	}
-	s.Device = text(find(r.value("deviceDetail"), "deviceId"))
-	status := r.value("status")
-	for _, v := range [...]tape.Value{find(status, "errorCode"), find(r.root, "resultType"), r.value("resultType")} {
-		if n, err := strconv.Atoi(strings.TrimSpace(text(v))); err == nil {
+	s.Device = text(find(r.value(nDeviceDetail), nDeviceId))
+	status := r.value(nStatus)
+	for _, v := range [...]tape.Value{find(status, nErrorCode), find(r.root, nResultType), r.value(nResultType)} {
+		said := strings.TrimSpace(text(v))
+		if n, ok := integer(said); ok {
 			s.Error, s.HasError = n, true
+			r.setCode(said)
 			break
 		}
 	}
@@ -50,39 +51,54 @@ func (dec *Decoder) readSignIn() {
 	s.MFA, s.Previously = r.mfa(status)
 }
 
-// strongMethods prove two factors in one step (domain notes, logs 4.3).
-var strongMethods = []string{"fido2", "passkey", "windows hello", "x.509", "certificate", "passwordless"}
+// setCode keeps how the error is written where that is how the field's reader writes it.
+func (r *Record) setCode(said string) {
+	if r.code = ""; plain(said) {
+		r.code = said
+	}
+}
 
-// spelling takes out what differs between "Multi-factor authentication" and "multiFactorAuthentication".
-var spelling = strings.NewReplacer("-", "", " ", "")
+// strongMethods prove two factors in one step (domain notes, logs 4.3).
+var strongMethods = [...]string{"fido2", "passkey", "windows hello", "x.509", "certificate", "passwordless"}
+
+// multiFactor says that an authentication's step was required for a second factor: "Multi-factor authentication" and
+// "multiFactorAuthentication" are one.
+func multiFactor(requirement string) bool {
+	if strings.ContainsAny(requirement, "- ") {
+		requirement = strings.NewReplacer("-", "", " ", "").Replace(requirement)
+	}
+	return strings.EqualFold(requirement, "multiFactorAuthentication")
+}
 
 // mfa says whether a second factor was proved. authenticationDetails is often empty when a record is first
 // written: then nothing is known, and only a revision can say No.
 func (r *Record) mfa(status tape.Value) (mfa MFA, previously bool) {
 	steps := 0 // an empty text in place of the details says as little as none
-	for _, step := range elements(r.value("authenticationDetails")) {
-		step = unwrap(step)
-		if step.Kind() != tape.Object || text(find(step, "authenticationMethod")) == "" && !find(step, "succeeded").Exists() {
+	for _, step := range elements(r.value(nAuthenticationDetails)) {
+		if step = unwrap(step); step.Kind() != tape.Object {
+			continue
+		}
+		method, succeeded := text(find(step, nAuthenticationMethod)), find(step, nSucceeded)
+		if method == "" && !succeeded.Exists() {
 			continue
 		}
 		steps++
-		if !strings.EqualFold(text(find(step, "succeeded")), "true") {
+		if !strings.EqualFold(text(succeeded), "true") {
 			continue
 		}
-		method := strings.ToLower(text(find(step, "authenticationMethod")))
-		if strings.EqualFold(spelling.Replace(text(find(step, "authenticationStepRequirement"))), "multiFactorAuthentication") {
-			return MFAYes, strings.Contains(method, "previously satisfied")
+		if multiFactor(text(find(step, nAuthenticationStepRequirement))) {
+			return MFAYes, says(method, "previously satisfied")
 		}
 		for _, strong := range strongMethods {
-			if strings.Contains(method, strong) && !strings.Contains(method, "single-factor") {
+			if says(method, strong) && !says(method, "single-factor") {
 				return MFAYes, false
 			}
 		}
 	}
-	additional := strings.ToLower(text(find(status, "additionalDetails")))
-	for _, said := range []string{"mfa requirement satisfied by", "mfa completed in azure ad"} {
-		if strings.Contains(additional, said) {
-			return MFAYes, strings.Contains(additional, "claim")
+	additional := text(find(status, nAdditionalDetails))
+	for _, said := range [...]string{"mfa requirement satisfied by", "mfa completed in azure ad"} {
+		if says(additional, said) {
+			return MFAYes, says(additional, "claim")
 		}
 	}
 	if steps == 0 {

@@ -1,9 +1,9 @@
 package record
 
 import (
-	"regexp"
-	"strconv"
 	"strings"
+
+	"cordon/internal/tape"
 )
 
 // The unified audit log of Microsoft 365, as the Office 365 Management Activity API and its exports write it
@@ -14,9 +14,9 @@ import (
 // belongs, so that it is the same one whether it came alone or in an envelope.
 func (r *Record) unifiedCategory(own string) string {
 	enveloped := ""
-	workload := find(r.root, "Workload")
+	workload := find(r.root, cWorkload)
 	if !workload.Exists() {
-		workload = find(r.root, "OfficeWorkload")
+		workload = find(r.root, cOfficeWorkload)
 	}
 	switch {
 	case len(own) >= len(UnifiedDLP) && (strings.EqualFold(own[:6], "Audit.") || strings.EqualFold(own, UnifiedDLP)):
@@ -28,23 +28,23 @@ func (r *Record) unifiedCategory(own string) string {
 		if enveloped == "" {
 			return ""
 		}
-		workload = r.value("Workload", "OfficeWorkload")
-	case text(workload) == "" || text(find(r.root, "Operation")) == "":
+		workload = r.value(cWorkload, cOfficeWorkload)
+	case text(workload) == "" || text(find(r.root, cOperation)) == "":
 		return ""
-	case !find(r.root, "CreationTime").Exists() && !find(r.root, "RecordType").Exists() && !find(r.root, "OrganizationId").Exists():
+	case !find(r.root, cCreationTime).Exists() && !find(r.root, cRecordType).Exists() && !find(r.root, cOrganizationId).Exists():
 		return ""
 	}
-	if strings.HasPrefix(strings.ToLower(text(r.value("Operation"))), "dlp") { // DlpRuleMatch, DlpRuleUndo, DlpInfo
+	if hasPrefix(text(r.value(cOperation)), "dlp") { // DlpRuleMatch, DlpRuleUndo, DlpInfo
 		return UnifiedDLP
 	}
-	switch strings.ToLower(text(workload)) {
-	case "":
+	switch name := text(workload); {
+	case name == "":
 		return enveloped
-	case "azureactivedirectory":
+	case is(name, "azureactivedirectory"):
 		return UnifiedEntra
-	case "exchange":
+	case is(name, "exchange"):
 		return UnifiedExchange
-	case "sharepoint", "onedrive":
+	case is(name, "sharepoint"), is(name, "onedrive"):
 		return UnifiedSharePoint
 	}
 	return UnifiedGeneral
@@ -52,10 +52,7 @@ func (r *Record) unifiedCategory(own string) string {
 
 // organization is the tenant that a unified audit record names.
 func (r *Record) organization() string {
-	if KindOf(r.Category) != KindUnifiedAudit {
-		return ""
-	}
-	if id := text(r.value("OrganizationId")); id != "00000000-0000-0000-0000-000000000000" {
+	if id := text(r.value(cOrganizationId)); id != "00000000-0000-0000-0000-000000000000" {
 		return id
 	}
 	return ""
@@ -64,24 +61,24 @@ func (r *Record) organization() string {
 // readUnified reads a unified audit record.
 func (dec *Decoder) readUnified() {
 	r := &dec.rec
-	r.Operation = NormalOperation(text(r.value("Operation")))
-	r.Correlation = text(r.value("InterSystemsId"))
-	switch result := strings.ToLower(text(r.value("ResultStatus"))); result {
-	case "success", "succeeded", "true":
+	r.Operation = NormalOperation(text(r.value(cOperation)))
+	r.Correlation = text(r.value(cInterSystemsId))
+	switch result := text(r.value(cResultStatus)); {
+	case is(result, "success"), is(result, "succeeded"), is(result, "true"):
 		r.Result = "success"
-	case "failed", "failure", "fail", "false":
+	case is(result, "failed"), is(result, "failure"), is(result, "fail"), is(result, "false"):
 		r.Result = "failure"
 	default:
-		r.Result = result
+		r.Result = strings.ToLower(result)
 	}
-	r.Actor = r.unifiedActor()
-	switch strings.ToLower(r.Operation) {
-	case "userloggedin":
+	r.Actor = dec.unifiedActor()
+	switch {
+	case is(r.Operation, "userloggedin"):
 		dec.unifiedSignIn(true)
-	case "userloginfailed":
+	case is(r.Operation, "userloginfailed"):
 		dec.unifiedSignIn(false)
 	default:
-		r.unifiedTargets()
+		dec.unifiedTargets()
 	}
 }
 
@@ -93,17 +90,19 @@ func (dec *Decoder) unifiedSignIn(succeeded bool) {
 	r.SignIn = &dec.signIn
 	dec.signIn = SignIn{
 		Address: r.Actor.Address,
-		Agent:   r.named("ExtendedProperties", "UserAgent"),
-		Device:  r.named("DeviceProperties", "Id"),
-		Session: r.named("DeviceProperties", "SessionId"),
-		App:     text(r.value("ApplicationId")),
+		Agent:   r.named(cExtendedProperties, "UserAgent"),
+		Device:  r.named(cDeviceProperties, "Id"),
+		Session: r.named(cDeviceProperties, "SessionId"),
+		App:     text(r.value(cApplicationId)),
 	}
-	number, err := strconv.Atoi(strings.TrimSpace(text(r.value("ErrorNumber"))))
+	said := strings.TrimSpace(text(r.value(cErrorNumber)))
+	number, ok := integer(said)
 	switch {
-	case succeeded && err != nil: // older records have no number
+	case succeeded && !ok: // older records have no number
 		r.SignIn.HasError = true
-	case err == nil && (succeeded || number != 0): // a failure of number 0 says nothing
+	case ok && (succeeded || number != 0): // a failure of number 0 says nothing
 		r.SignIn.Error, r.SignIn.HasError = number, true
+		r.setCode(said)
 	}
 	if succeeded && r.SignIn.Error == 0 {
 		r.Result = "success"
@@ -111,31 +110,29 @@ func (dec *Decoder) unifiedSignIn(succeeded bool) {
 }
 
 // named is the value of one pair in an array of {Name, Value}.
-func (r *Record) named(list, name string) string {
+func (r *Record) named(list tape.Name, name string) string {
 	for _, pair := range elements(r.value(list)) {
-		if pair = unwrap(pair); strings.EqualFold(text(find(pair, "Name")), name) {
-			return text(find(pair, "Value"))
+		if pair = unwrap(pair); strings.EqualFold(text(find(pair, cName)), name) {
+			return text(find(pair, cValue))
 		}
 	}
 	return ""
 }
-
-var guid = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 
 // identity is what an array of {ID, Type} says of somebody or something. The schema's IdentityType: 0 claim (in sign-ins the
 // object id), 1 name, 2 other (the object id, the kind, and both joined by "_"), 3 passport id, 4 service principal
 // name, 5 user principal name.
 type identity struct{ kind, id, upn, name, spn string }
 
-func (r *Record) identities(list string) (all []identity) {
-	var one identity
+func (dec *Decoder) identities(list tape.Name) []identity {
+	r, all, one := &dec.rec, dec.identified[:0], identity{}
 	for _, entry := range elements(r.value(list)) {
 		if entry = unwrap(entry); !entry.Exists() {
 			continue
 		}
-		id := known(text(find(entry, "ID")))
+		id := known(text(find(entry, cID)))
 		kind, joined := kindAndID(id)
-		switch text(find(entry, "Type")) {
+		switch text(find(entry, cType)) {
 		case "0", "2":
 			switch {
 			case joined != "":
@@ -143,7 +140,7 @@ func (r *Record) identities(list string) (all []identity) {
 					all, one = append(all, one), identity{}
 				}
 				one.id, one.kind = joined, first(one.kind, kind)
-			case guid.MatchString(id):
+			case isGUID(id):
 				one.id = first(one.id, id)
 			case strings.Contains(id, "@"):
 				one.upn = first(one.upn, id)
@@ -153,7 +150,7 @@ func (r *Record) identities(list string) (all []identity) {
 		case "1":
 			one.name = first(one.name, id)
 		case "4":
-			if guid.MatchString(id) {
+			if isGUID(id) {
 				one.spn = first(one.spn, id)
 			}
 		case "5":
@@ -163,12 +160,13 @@ func (r *Record) identities(list string) (all []identity) {
 	if one != (identity{}) {
 		all = append(all, one)
 	}
+	dec.identified = all
 	return all
 }
 
 // kindAndID takes "ServicePrincipal_<guid>" apart.
 func kindAndID(s string) (kind, id string) {
-	if at := strings.LastIndex(s, "_"); at > 0 && guid.MatchString(s[at+1:]) {
+	if at := strings.LastIndex(s, "_"); at > 0 && isGUID(s[at+1:]) {
 		return s[:at], s[at+1:]
 	}
 	return "", ""
@@ -177,44 +175,44 @@ func kindAndID(s string) (kind, id string) {
 // known drops what stands where the log knows nobody.
 func known(s string) string {
 	s = strings.TrimSpace(s)
-	switch strings.ToLower(s) {
-	case "not available", "unknown", "n/a", "<null>":
+	if is(s, "not available") || is(s, "unknown") || is(s, "n/a") || is(s, "<null>") {
 		return ""
 	}
 	return s
 }
 
-func (r *Record) unifiedActor() Party {
+func (dec *Decoder) unifiedActor() Party {
+	r := &dec.rec
 	var said identity
-	if all := r.identities("Actor"); len(all) > 0 {
+	if all := dec.identities(cActor); len(all) > 0 {
 		said = all[0]
 	}
-	p := Party{Type: User, ID: said.id, UPN: said.upn, Name: said.name, Home: text(r.value("ActorContextId")),
-		Address: unifiedAddress(first(text(r.value("ClientIP", "ClientIPAddress", "Client_IPAddress")), text(r.value("ActorIpAddress"))))}
-	for _, s := range []string{known(text(r.value("UserKey"))), known(text(r.value("UserId")))} {
+	p := Party{Type: User, ID: said.id, UPN: said.upn, Name: said.name, Home: text(r.value(cActorContextId)),
+		Address: unifiedAddress(first(text(r.value(cClientIP, cClientIPAddress, cOfficeClientIP)), text(r.value(cActorIpAddress))))}
+	for _, s := range [...]string{known(text(r.value(cUserKey))), known(text(r.value(cUserId)))} {
 		kind, joined := kindAndID(s)
 		switch {
 		case joined != "":
 			p.ID, said.kind = first(p.ID, joined), first(said.kind, kind)
-		case guid.MatchString(s):
+		case isGUID(s):
 			p.ID = first(p.ID, s)
 		}
 	}
-	switch id := known(text(r.value("UserId"))); {
+	switch id := known(text(r.value(cUserId))); {
 	case strings.Contains(id, "@"):
 		p.UPN = first(p.UPN, id)
-	case id != "" && !guid.MatchString(id):
+	case id != "" && !isGUID(id):
 		if _, joined := kindAndID(id); joined == "" {
 			p.Name = first(p.Name, id) // NT AUTHORITY\SYSTEM and its like
 		}
 	}
-	switch strings.ToLower(text(r.value("UserType"))) {
-	case "5", "application", "6", "serviceprincipal":
+	switch by := text(r.value(cUserType)); {
+	case by == "5", by == "6", is(by, "application"), is(by, "serviceprincipal"):
 		said.kind = "ServicePrincipal"
 	}
 	if strings.EqualFold(said.kind, "ServicePrincipal") || said.spn != "" && p.UPN == "" {
 		p.Type, p.UPN = ServicePrincipal, ""
-		p.AppID = first(said.spn, text(r.value("AppId")), text(r.value("ClientAppId")))
+		p.AppID = first(said.spn, text(r.value(cAppId)), text(r.value(cClientAppId)))
 		if strings.EqualFold(p.ID, p.AppID) { // an application is no service principal's object id
 			p.ID = ""
 		}
@@ -236,62 +234,69 @@ func unifiedAddress(s string) string {
 
 // unifiedTargets reads what was changed: the directory's Target, else the object, the mailbox and the one it was shared with.
 // What was changed of it are ModifiedProperties, and the parameters of Exchange's cmdlets and rules.
-func (r *Record) unifiedTargets() {
-	for _, t := range r.identities("Target") {
-		r.Targets = append(r.Targets, Target{Type: t.kind, ID: t.id, UPN: t.upn, Name: t.name})
+func (dec *Decoder) unifiedTargets() {
+	r := &dec.rec
+	for _, t := range dec.identities(cTarget) {
+		dec.targets = append(dec.targets, Target{Type: t.kind, ID: t.id, UPN: t.upn, Name: t.name})
 	}
-	object := text(r.value("ObjectId", "OfficeObjectId"))
-	if len(r.Targets) == 0 {
-		r.Targets = append(r.Targets, r.unifiedObject(object))
+	object := text(r.value(cObjectId, cOfficeObjectId))
+	if len(dec.targets) == 0 {
+		dec.targets = append(dec.targets, r.unifiedObject(object))
 	}
-	for _, m := range elements(r.value("ModifiedProperties")) {
+	for _, m := range elements(r.value(cModifiedProperties)) {
 		if m = unwrap(m); !m.Exists() {
 			continue
 		}
 		// Mailbox audit records list the bare names.
-		c := Change{Name: first(text(find(m, "Name")), text(m)), Old: decodeOnce(text(find(m, "OldValue"))), New: decodeOnce(text(find(m, "NewValue")))}
+		c := Change{Name: first(text(find(m, cName)), text(m)), Old: decodeOnce(find(m, cOldValue)), New: decodeOnce(find(m, cNewValue))}
 		if c.Name != "" {
-			r.Targets[0].Changes = append(r.Targets[0].Changes, c)
+			dec.changes = append(dec.changes, c)
 		}
 	}
-	for _, list := range []string{"Parameters", "OperationProperties"} {
+	for _, list := range [...]tape.Name{cParameters, cOperationProperties} {
 		for _, m := range elements(r.value(list)) {
-			if m = unwrap(m); text(find(m, "Name")) == "" {
+			if m = unwrap(m); text(find(m, cName)) == "" {
 				continue
 			}
-			r.Targets[0].Changes = append(r.Targets[0].Changes, Change{Name: text(find(m, "Name")), New: text(find(m, "Value"))})
+			dec.changes = append(dec.changes, Change{Name: text(find(m, cName)), New: text(find(m, cValue))})
 		}
 	}
-	if t := r.Targets[0]; t.Type == "" && t.ID == "" && t.UPN == "" && t.Name == "" && len(t.Changes) == 0 {
-		r.Targets = nil
+	if n := len(dec.changes); n > 0 {
+		dec.targets[0].Changes = dec.changes[:n:n]
 	}
-	if with := text(r.value("TargetUserOrGroupName")); with != "" {
-		t := Target{Type: text(r.value("TargetUserOrGroupType")), Name: with}
+	if t := dec.targets[0]; t.Type == "" && t.ID == "" && t.UPN == "" && t.Name == "" && len(t.Changes) == 0 {
+		dec.targets = dec.targets[:0]
+	}
+	if with := text(r.value(cTargetUserOrGroupName)); with != "" {
+		t := Target{Type: text(r.value(cTargetUserOrGroupType)), Name: with}
 		if strings.Contains(with, "@") {
 			t.UPN = with
 		}
-		r.Targets = append(r.Targets, t)
+		dec.targets = append(dec.targets, t)
+	}
+	if len(dec.targets) > 0 {
+		r.Targets = dec.targets
 	}
 }
 
 // unifiedObject is the one thing that a record without Target is about.
 func (r *Record) unifiedObject(object string) Target {
 	t := Target{Name: object}
-	switch owner := text(r.value("MailboxOwnerUPN")); {
+	switch owner := text(r.value(cMailboxOwnerUPN)); {
 	case owner != "":
-		return Target{Type: "Mailbox", UPN: owner, ID: text(r.value("MailboxGuid")), Name: object}
+		return Target{Type: "Mailbox", UPN: owner, ID: text(r.value(cMailboxGuid)), Name: object}
 	case r.Category == UnifiedExchange:
 		_, noun, _ := strings.Cut(r.Operation, "-") // Set-Mailbox, New-InboxRule
 		t.Type = noun
-		for _, s := range []string{object, r.named("Parameters", "Mailbox"), r.named("Parameters", "Identity")} {
+		for _, s := range [...]string{object, r.named(cParameters, "Mailbox"), r.named(cParameters, "Identity")} {
 			if strings.Contains(s, "@") && !strings.ContainsAny(s, `/\ `) {
 				t.UPN = first(t.UPN, s)
 			}
 		}
 	default:
-		t.Type = text(r.value("ItemType"))
+		t.Type = text(r.value(cItemType))
 	}
-	if guid.MatchString(object) {
+	if isGUID(object) {
 		t.ID = object
 	}
 	return t

@@ -1,0 +1,128 @@
+package record
+
+import (
+	"strconv"
+	"strings"
+)
+
+// What the standard library does with words in whatever case, without making a lower-case copy of each.
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// is says that s in lower case is word, which is lower-case ASCII.
+func is(s, word string) bool {
+	if !ascii(s) {
+		return strings.ToLower(s) == word // the Kelvin sign's lower case is k
+	}
+	return len(s) == len(word) && begins(s, word)
+}
+
+// begins says that ASCII s in lower case begins with word, which is no longer.
+func begins(s, word string) bool {
+	for i := range len(word) {
+		c := s[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != word[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// hasPrefix says that s in lower case begins with word, which is lower-case ASCII.
+func hasPrefix(s, word string) bool {
+	if !ascii(s) {
+		return strings.HasPrefix(strings.ToLower(s), word)
+	}
+	return len(s) >= len(word) && begins(s, word)
+}
+
+// says tells whether word, lower-case ASCII, is part of s in lower case.
+func says(s, word string) bool {
+	if !ascii(s) {
+		return strings.Contains(strings.ToLower(s), word)
+	}
+	for i := 0; i+len(word) <= len(s); i++ {
+		if s[i]|0x20 == word[0]|0x20 && begins(s[i:], word) {
+			return true
+		}
+	}
+	return false
+}
+
+// integer is strconv.Atoi, but that blanks around the number do not matter and that most texts that are none cost no
+// error.
+func integer(s string) (n int, ok bool) {
+	if s = strings.TrimSpace(s); s == "" {
+		return 0, false
+	}
+	if n, ok := digits(s); ok {
+		return n, true
+	}
+	if s[0] != '-' && s[0] != '+' && (s[0] < '0' || s[0] > '9') {
+		return 0, false
+	}
+	n, err := strconv.Atoi(s)
+	return n, err == nil
+}
+
+// digits reads up to nine of them.
+func digits(s string) (n int, ok bool) {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' || i == 9 {
+			return 0, false
+		}
+		n = n*10 + int(s[i]-'0')
+	}
+	return n, s != ""
+}
+
+// plain says that s, a number, stands as strconv.Itoa writes it.
+func plain(s string) bool {
+	digits := strings.TrimPrefix(s, "-")
+	return s == "0" || digits != "" && digits[0] >= '1' && digits[0] <= '9'
+}
+
+// appendLower is strings.ToLower.
+func appendLower(to []byte, s string) []byte {
+	if !ascii(s) {
+		return append(to, strings.ToLower(s)...)
+	}
+	for i := range len(s) {
+		c := s[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		to = append(to, c)
+	}
+	return to
+}
+
+// isGUID says that s has a GUID's form.
+func isGUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
+				return false
+			}
+		}
+	}
+	return true
+}
