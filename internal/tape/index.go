@@ -31,7 +31,7 @@ func tagOf[T string | []byte](s T) uint16 {
 	if len(s) >= 8 {
 		return mix(word(s[:8]), word(s[len(s)-8:]), len(s))
 	}
-	return mix(word(s), 0, len(s))
+	return mix(word(s), word(s), len(s))
 }
 
 // word are up to eight bytes as binary.LittleEndian has them.

@@ -25,51 +25,55 @@ func blank(s []byte, i int) int {
 // read reads the one value that src begins with. It is a single loop over names and values that keeps its place in
 // local variables: what is open is chained through the nodes themselves.
 func (d *Doc) read() error {
-	s, nodes, high := d.src, d.nodes, uint64(0)
+	s, nodes, n, high := d.src, d.nodes[:cap(d.nodes)], 0, uint64(0)
 	open, depth, object := uint32(outside), 0, false
 	i := blank(s, 0)
 	reason := ""
 loop:
 	for {
+		if n+2 > len(nodes) {
+			nodes = append(nodes, make([]node, max(len(nodes), min(len(s)/8, keep/2)+16))...)
+			nodes = nodes[:cap(nodes)]
+		}
 		if object {
 			if i >= len(s) || s[i] != '"' {
 				reason = "expected a member's name"
 				break
 			}
 			i++
-			start, x, short := i, uint64(0), false
-			if i+8 > len(s) {
-				i, high = scan(s, i, high)
-			} else {
-				x = binary.LittleEndian.Uint64(s[i:])
-				high |= x
-				if hit := specials(x); hit != 0 {
-					i += bits.TrailingZeros64(hit) / 8
-					short = true
-				} else {
-					i, high = scan(s, i+8, high)
-				}
-			}
-			if i < len(s) && s[i] == '"' {
-				tag := uint16(0)
-				switch n := i - start; {
-				case n >= 8:
-					tag = mix(x, binary.LittleEndian.Uint64(s[i-8:]), n)
-				case short:
-					tag = mix(x&(1<<(8*n)-1), 0, n)
-				default: // the document ends within 8 bytes
-					tag = tagOf(s[start:i])
-				}
-				nodes = append(nodes, node{start: uint32(start), end: uint32(i), next: uint32(len(nodes) + 1), kind: String, marks: name, tag: tag})
-			} else {
-				if i, high, reason = escapes(s, i, high); reason != "" {
+			start := i
+			for {
+				if i+8 > len(s) {
+					i, high = scan(s, i, high)
 					break
 				}
-				tag := d.tagOfEscaped(s[start:i])
-				nodes = append(nodes, node{start: uint32(start), end: uint32(i), next: uint32(len(nodes) + 1), kind: String, marks: name | escaped, tag: tag})
+				x := binary.LittleEndian.Uint64(s[i:])
+				high |= x
+				if hit := specials(x); hit != 0 {
+					i += bits.TrailingZeros64(hit) >> 3
+					break
+				}
+				i += 8
 			}
-			if n := &nodes[open]; n.tag < manyMembers {
-				n.tag++
+			tag, marks := uint16(0), uint8(name)
+			switch size := i - start; {
+			case i >= len(s) || s[i] != '"':
+				if i, high, reason = escapes(s, i, high); reason != "" {
+					break loop
+				}
+				tag, marks = d.tagOfEscaped(s[start:i]), name|escaped
+			case start+8 <= len(s) && i >= 8:
+				first := binary.LittleEndian.Uint64(s[start:]) & (1<<(8*uint(size)) - 1)
+				last := binary.LittleEndian.Uint64(s[i-8:]) >> (64 - 8*uint(min(size, 8)))
+				tag = mix(first, last, size)
+			default: // at the document's very begin or end
+				tag = tagOf(s[start:i])
+			}
+			at := &nodes[n]
+			n++
+			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(i), uint32(n), String, marks, tag
+			if o := &nodes[open]; o.tag < manyMembers {
+				o.tag++
 			}
 			if i++; i >= len(s) || s[i] != ':' {
 				if i = blank(s, i); i >= len(s) || s[i] != ':' {
@@ -86,24 +90,28 @@ loop:
 			reason = "expected a value, the document ends"
 			break
 		}
-		if len(nodes) >= MaxNodes {
+		if n >= MaxNodes {
 			reason = errNodes
 			break
 		}
+		at := &nodes[n]
+		n++
 		switch c := s[i]; c {
 		case '"':
 			i++
 			start := i
-			if i+8 > len(s) {
-				i, high = scan(s, i, high)
-			} else {
+			for {
+				if i+8 > len(s) {
+					i, high = scan(s, i, high)
+					break
+				}
 				x := binary.LittleEndian.Uint64(s[i:])
 				high |= x
 				if hit := specials(x); hit != 0 {
-					i += bits.TrailingZeros64(hit) / 8
-				} else {
-					i, high = scan(s, i+8, high)
+					i += bits.TrailingZeros64(hit) >> 3
+					break
 				}
+				i += 8
 			}
 			marks := uint8(0)
 			if i >= len(s) || s[i] != '"' {
@@ -112,7 +120,7 @@ loop:
 				}
 				marks = escaped
 			}
-			nodes = append(nodes, node{start: uint32(start), end: uint32(i), next: uint32(len(nodes) + 1), kind: String, marks: marks})
+			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(i), uint32(n), String, marks, 0
 			i++
 		case '{', '[':
 			if depth++; depth > MaxDepth {
@@ -124,8 +132,8 @@ loop:
 			if object {
 				kind = Object
 			}
-			nodes = append(nodes, node{start: uint32(i), end: uint32(i), next: open, kind: kind})
-			open = uint32(len(nodes) - 1)
+			at.start, at.next, at.kind, at.marks, at.tag = uint32(i), open, kind, 0, 0
+			open = uint32(n - 1)
 			if i++; i < len(s) && s[i] <= ' ' {
 				i = blank(s, i)
 			}
@@ -133,35 +141,38 @@ loop:
 				continue
 			}
 			// It is empty: what follows closes it.
-		case 't', 'n':
-			word, kind := "true", True
-			if c == 'n' {
-				word, kind = "null", Null
-			}
-			if len(s)-i < 4 || string(s[i:i+4]) != word {
-				reason = "expected " + word
+		case 't':
+			if len(s)-i < 4 || binary.LittleEndian.Uint32(s[i:]) != 't'|'r'<<8|'u'<<16|'e'<<24 {
+				reason = "expected true"
 				break loop
 			}
-			nodes = append(nodes, node{start: uint32(i), end: uint32(i + 4), next: uint32(len(nodes) + 1), kind: kind})
+			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(i), uint32(i+4), uint32(n), True, 0, 0
+			i += 4
+		case 'n':
+			if len(s)-i < 4 || binary.LittleEndian.Uint32(s[i:]) != 'n'|'u'<<8|'l'<<16|'l'<<24 {
+				reason = "expected null"
+				break loop
+			}
+			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(i), uint32(i+4), uint32(n), Null, 0, 0
 			i += 4
 		case 'f':
-			if len(s)-i < 5 || string(s[i:i+5]) != "false" {
+			if len(s)-i < 5 || binary.LittleEndian.Uint32(s[i+1:]) != 'a'|'l'<<8|'s'<<16|'e'<<24 {
 				reason = "expected false"
 				break loop
 			}
-			nodes = append(nodes, node{start: uint32(i), end: uint32(i + 5), next: uint32(len(nodes) + 1), kind: False})
+			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(i), uint32(i+5), uint32(n), False, 0, 0
 			i += 5
 		default:
 			start := i
 			if i, reason = number(s, i); reason != "" {
 				break loop
 			}
-			nodes = append(nodes, node{start: uint32(start), end: uint32(i), next: uint32(len(nodes) + 1), kind: Number})
+			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(i), uint32(n), Number, 0, 0
 		}
 
 		for {
 			if open == outside {
-				d.nodes, d.at, d.high = nodes, i, high
+				d.nodes, d.at, d.high = nodes[:n], i, high
 				return nil
 			}
 			if i < len(s) && s[i] <= ' ' {
@@ -189,12 +200,12 @@ loop:
 			}
 			i++
 			depth--
-			n := &nodes[open]
-			open, n.end, n.next = n.next, uint32(i), uint32(len(nodes))
+			o := &nodes[open]
+			open, o.end, o.next = o.next, uint32(i), uint32(n)
 			object = open != outside && nodes[open].kind == Object
 		}
 	}
-	d.nodes, d.at = nodes, i
+	d.nodes, d.at = nodes[:0], i
 	return d.fail(reason)
 }
 
