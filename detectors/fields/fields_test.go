@@ -82,6 +82,54 @@ func TestAbsence(t *testing.T) {
 	require.False(t, table.Resolve("signinlogs", "nothing.of.that").Known)
 }
 
+func TestKeys(t *testing.T) {
+	table, err := With("x.yml", strings.NewReader(`auditlogs: {rows: [{field: one, path: "a b", why: w}, {field: two, path: [a, b], why: w}, {field: three, path: 'a" "b', why: w}]}`))
+	require.NoError(t, err)
+	key := func(source, name string) string { return table.Resolve(source, name).Key }
+	for _, same := range [][4]string{
+		{"auditlogs", "Service", "pim", "loggedByService"}, {"auditlogs", "properties.message", "auditlogs", "ACTIVITY"}, {"signinlogs", "ClientApp", "auditlogs", "CLIENTAPPUSED"},
+		{"signinlogs", "operationName", "auditlogs", "OPERATIONNAME"}, {"signinlogs", "CategoryValue", "windows", "category"}, {"windows", "A.b", "m365", "a.B"}, {"auditlogs", "Initiatedby", "m365", "UserId"},
+	} {
+		require.Equal(t, key(same[0], same[1]), key(same[2], same[3]), same)
+		require.NotEmpty(t, key(same[0], same[1]))
+	}
+	for _, other := range [][4]string{
+		{"auditlogs", "operationName", "auditlogs", "message"}, {"windows", "a", "windows", "properties.a"}, {"signinlogs", "riskEventType", "signinlogs", "riskEventTypes"}, {"riskdetection", "ipAddress", "windows", "ipAddress"},
+		{"windows", "é", "windows", "É"}, {"auditlogs", "one", "auditlogs", "two"}, {"auditlogs", "two", "auditlogs", "three"}, {"windows", "operation", "m365", "operation"},
+	} {
+		require.NotEqual(t, key(other[0], other[1]), key(other[2], other[3]), other)
+	}
+}
+
+// Names of one key are read alike; what a reader is given stays.
+func TestReadersAddAndDoNotAllocate(t *testing.T) {
+	table, err := Standard()
+	require.NoError(t, err)
+	for _, text := range []string{audit, signIn, activity, risk, unified} {
+		r, err := record.Decode([]byte(text), record.Defaults{})
+		require.NoError(t, err)
+		said := map[string][]string{}
+		for _, source := range table.Sources() {
+			for _, name := range table.Names(source) {
+				m := table.Resolve(source, name)
+				list := m.Read.Values(r).List
+				require.Equal(t, append([]string{"success", ""}, list...), m.Read(r, []string{"success", ""}), "%s %s", source, name)
+				if have, ok := said[m.Key]; ok {
+					require.Equal(t, have, list, m.Key)
+				}
+				said[m.Key] = list
+			}
+		}
+	}
+	r, err := record.Decode([]byte(signIn), record.Defaults{})
+	require.NoError(t, err)
+	room := make([]string, 0, 16)
+	for _, name := range []string{"operationName", "Status", "ResultType", "ResultDescription", "location", "callerIpAddress", "ipAddress", "User", "riskEventType", "deviceDetail.deviceId", "nothing"} {
+		read := table.Resolve("signinlogs", name).Read
+		require.Zero(t, testing.AllocsPerRun(20, func() { room = read(r, room[:0]) }), name)
+	}
+}
+
 // Every row says why, and holds a kind that the vocabulary knows.
 func TestTheTable(t *testing.T) {
 	table, err := Standard()

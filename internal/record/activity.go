@@ -134,8 +134,16 @@ type Diagnostic struct {
 // is that of the resource type microsoft.insights/diagnosticSettings and of microsoft.aadiam/diagnosticSettings:
 // properties.logs[] with category and enabled, properties.eventHubAuthorizationRuleId. That Activity records carry it
 // as requestbody is how it was seen for other resources; for these two it is unconfirmed.
-func (r *Record) Diagnostic() (d Diagnostic) {
-	for _, body := range elements(r.value(nRequestbody, nResponseBody)) {
+func (r *Record) Diagnostic() Diagnostic {
+	bodies := r.value(nRequestbody, nResponseBody)
+	if !bodies.Exists() {
+		return Diagnostic{}
+	}
+	return diagnosticIn(bodies)
+}
+
+func diagnosticIn(bodies tape.Value) (d Diagnostic) {
+	for _, body := range elements(bodies) {
 		inner := unwrap(find(body, nProperties))
 		if !inner.Exists() {
 			inner = body

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -125,4 +127,49 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	b.ReportMetric(ours, "records/s")
 	b.ReportMetric(ours/(float64(std)/time.Since(began).Seconds()), "x-std")
+}
+
+// BenchmarkShared decodes records that somebody's tenant wrote, file by file: exports have other shapes than the stream.
+func BenchmarkShared(b *testing.B) {
+	dir := os.Getenv("CORDON_SHARED")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared") // beside the repository
+	}
+	for _, name := range []string{"msticpy/aad_logons_eventhub_derived", "msticpy/aad_logons_loganalytics", "blueteam0ps/ual_all", "blueteam0ps/eventhub_derived", "panther/azure_signin_rules", "panther/azure_activity_rules",
+		"otrf-security-datasets/AADAuditEvents"} {
+		b.Run(filepath.Base(name), func(b *testing.B) {
+			data, err := os.ReadFile(filepath.Join(dir, "data", filepath.FromSlash(name)+".ndjson"))
+			if err != nil {
+				b.Skipf("no shared records: %v (CORDON_SHARED names their folder)", err)
+			}
+			records := bytes.Split(bytes.TrimSpace(data), []byte("\n"))
+			b.SetBytes(int64(len(data) / len(records)))
+			b.ReportAllocs()
+			var dec Decoder
+			d := Defaults{Tenant: tenantID, Enqueued: enqueued}
+			for n := 0; b.Loop(); n++ {
+				if _, err := dec.Decode(records[n%len(records)], d); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkFields(b *testing.B) {
+	var dec Decoder
+	r, err := dec.Decode(encodeFor(b, manyChanges()), Defaults{Enqueued: enqueued})
+	if err != nil {
+		b.Fatal(err)
+	}
+	room := make([]string, 0, 16)
+	for _, name := range []string{"initiatedBy.user.userPrincipalName", "targetResources.modifiedProperties.newValue", "nothing.of.that"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			read := Path(name)
+			for b.Loop() {
+				room = read(r, room[:0])
+			}
+		})
+	}
 }

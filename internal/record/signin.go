@@ -64,10 +64,20 @@ var strongMethods = [...]string{"fido2", "passkey", "windows hello", "x.509", "c
 // multiFactor says that an authentication's step was required for a second factor: "Multi-factor authentication" and
 // "multiFactorAuthentication" are one.
 func multiFactor(requirement string) bool {
-	if strings.ContainsAny(requirement, "- ") {
-		requirement = strings.NewReplacer("-", "", " ", "").Replace(requirement)
+	const word = "multifactorauthentication"
+	if !ascii(requirement) {
+		return strings.EqualFold(strings.NewReplacer("-", "", " ", "").Replace(requirement), word)
 	}
-	return strings.EqualFold(requirement, "multiFactorAuthentication")
+	n := 0
+	for i := range len(requirement) {
+		if c := requirement[i]; c != '-' && c != ' ' {
+			if n == len(word) || !begins(requirement[i:i+1], word[n:n+1]) {
+				return false
+			}
+			n++
+		}
+	}
+	return n == len(word)
 }
 
 // mfa says whether a second factor was proved. authenticationDetails is often empty when a record is first
