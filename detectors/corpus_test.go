@@ -14,15 +14,23 @@ import (
 
 // SigmaHQ's rules for Azure, where a copy of them is at hand: below the shared folder's data/sigma.
 func corpus(t *testing.T) fs.FS {
+	folder := sharedFolder()
+	if folder == "" {
+		t.Skip("no copy of SigmaHQ's rules here")
+	}
+	return os.DirFS(filepath.Join(folder, "data", "sigma"))
+}
+
+// sharedFolder is where records and rules of others are, "" where they are not.
+func sharedFolder() string {
 	shared := os.Getenv("CORDON_SHARED")
 	if shared == "" {
 		shared = filepath.Join("..", "..", "shared") // beside the checkout
 	}
-	folder := filepath.Join(shared, "data", "sigma")
-	if _, err := os.Stat(folder); err != nil {
-		t.Skip("no copy of SigmaHQ's rules here")
+	if _, err := os.Stat(filepath.Join(shared, "data", "sigma")); err != nil {
+		return ""
 	}
-	return os.DirFS(folder)
+	return shared
 }
 
 func TestSigmaHQsRulesLoad(t *testing.T) {

@@ -10,7 +10,8 @@ import (
 )
 
 // describe says who did what to whom in a record that a rule matched.
-func (e *Engine) describe(rule *sigma.Rule, v event) finding.Finding {
+func (e *Engine) describe(v *event) finding.Finding {
+	rule := e.rules[v.rule]
 	f := finding.Finding{Rule: rule.Name, Title: rule.Title, Kind: rule.Custom.Kind, Techniques: rule.Techniques,
 		Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Tenant: v.Tenant, Time: v.Time}
 	f.Actor = e.principal(v, v.Actor)
@@ -28,6 +29,7 @@ func (e *Engine) describe(rule *sigma.Rule, v event) finding.Finding {
 	}
 	f.Level = levelFor(rule, f.Principal)
 	f.Says = fill(sentence(rule), func(word string) string { return e.word(word, v, f) })
+	own(&f)
 	return f
 }
 
@@ -39,7 +41,7 @@ func levelFor(rule *sigma.Rule, p finding.Principal) string {
 }
 
 // principal is the party with its home and its standing at the record's time.
-func (e *Engine) principal(v event, p record.Party) finding.Principal {
+func (e *Engine) principal(v *event, p record.Party) finding.Principal {
 	out := finding.Principal{Home: p.Home, Type: p.Type, ID: p.ID, UPN: p.UPN, Name: p.Name, AppID: p.AppID}
 	if out.Home == "" {
 		out.Home = v.Tenant
@@ -48,7 +50,7 @@ func (e *Engine) principal(v event, p record.Party) finding.Principal {
 		out.ID = p.Key() // known by the best name there is
 	}
 	if p == v.Actor {
-		out.Privileged, out.Roles = v.privileged, v.roles
+		out.Privileged, out.Roles = v.standing()
 	} else {
 		out.Privileged, out.Roles = e.directory.Privileged(v.Tenant, p, v.Time)
 	}
@@ -57,7 +59,7 @@ func (e *Engine) principal(v event, p record.Party) finding.Principal {
 
 // target is the application that a record is about: the client of a grant, else the first service principal or
 // application among the targets.
-func (e *Engine) target(v event) (finding.Principal, bool) {
+func (e *Engine) target(v *event) (finding.Principal, bool) {
 	if c, ok := v.Change("ServicePrincipal.ObjectID"); ok && c.New != "" {
 		name, _ := v.Change("ServicePrincipal.DisplayName")
 		app, _ := v.Change("ServicePrincipal.AppId")
@@ -84,13 +86,35 @@ func object(rule *sigma.Rule, r *record.Record, t record.Target) finding.Object 
 	return o
 }
 
-func proofOf(v event, position string) finding.Proof {
+func proofOf(v *event, position string) finding.Proof {
 	p := finding.Proof{Record: v.ID, Time: v.Time, Category: v.Category, Operation: v.Operation, Result: v.Result, Correlation: v.Correlation,
 		Principal: v.Actor.Key(), Label: v.Actor.Label(), Address: v.Actor.Address, Positions: []string{position}}
 	if s := v.SignIn; s != nil {
 		p.Address, p.Country, p.Agent, p.Device, p.Session = s.Address, s.Country, s.Agent, s.Device, s.Session
 	}
+	ownProof(&p)
 	return p
+}
+
+// own copies what a finding has of its record: a Decoder writes its texts over.
+func own(f *finding.Finding) {
+	f.Tenant = strings.Clone(f.Tenant)
+	for _, p := range []*finding.Principal{&f.Actor, &f.Principal} {
+		p.Home, p.Type, p.ID, p.UPN, p.Name, p.AppID = strings.Clone(p.Home), strings.Clone(p.Type), strings.Clone(p.ID), strings.Clone(p.UPN), strings.Clone(p.Name), strings.Clone(p.AppID)
+	}
+	for i := range f.Targets {
+		o := &f.Targets[i]
+		o.Type, o.ID, o.UPN, o.Name, o.Operation = strings.Clone(o.Type), strings.Clone(o.ID), strings.Clone(o.UPN), strings.Clone(o.Name), strings.Clone(o.Operation)
+		for j, id := range o.KeyIDs {
+			o.KeyIDs[j] = strings.Clone(id)
+		}
+	}
+}
+
+func ownProof(p *finding.Proof) {
+	for _, s := range []*string{&p.Category, &p.Operation, &p.Result, &p.Correlation, &p.Principal, &p.Label, &p.Address, &p.Country, &p.Agent, &p.Device, &p.Session} {
+		*s = strings.Clone(*s)
+	}
 }
 
 // sentence is what a rule's findings say, with {words} to fill in.
@@ -131,7 +155,7 @@ func spoken(words ...string) string {
 	return unknownWord
 }
 
-func (e *Engine) word(name string, v event, f finding.Finding) string {
+func (e *Engine) word(name string, v *event, f finding.Finding) string {
 	var words []string
 	switch name {
 	case "principal":
@@ -161,7 +185,7 @@ func (e *Engine) word(name string, v event, f finding.Finding) string {
 		}
 		words = names
 	default:
-		words = v.Field(name).List
+		words = v.named(name)
 	}
 	return spoken(words...)
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	fieldtable "cordon/detectors/fields"
 	"cordon/detectors/sigma"
 	"cordon/internal/directory"
 	"cordon/internal/finding"
@@ -17,229 +16,130 @@ import (
 // settles is how far the watermark must have passed an unconfirmed finding before it counts by itself.
 const settles = 10 * time.Minute
 
-// Engine matches records against rules and keeps what open windows and unconfirmed findings need. It is not safe
-// for concurrent use: one goroutine owns it.
+// Engine matches records against a plan's rules and keeps what open windows and unconfirmed findings need. It is not
+// safe for concurrent use: one goroutine owns it.
 type Engine struct {
-	rules       []*sigma.Rule     // that match single records
-	views       []fieldtable.View // how each of them sees a record
-	table       *fieldtable.Table
-	byName      map[string]*sigma.Rule
-	correlators []*correlator            // each after those it refers to
-	serves      map[string][]*correlator // by the rules that they refer to
-	directory   *directory.Directory
-	base        map[string]bool // rules that only serve correlations
+	*Plan
+	directory *directory.Directory
+	event     *event
+	found     *sigma.Candidates
 
-	singles  map[string]*single
-	slots    map[string]*slot
-	made     map[string][]string          // findings by correlation, group and slot
-	tenants  map[string]string            // as records spell them, by their small letters
-	words    map[string]map[string]string // what the same records say for the sentences of correlations
-	proofs   map[string]finding.Proof     // of records in open windows, by record id
-	actors   map[string]finding.Principal // of the same records
-	fullest  map[string]fullest           // revisions of privileged principals' records, by record id
-	silenced map[string]int               // rules that an unknown fact kept from firing
+	records map[string]*kept    // by record id
+	windows []*sigma.Correlator // by correlation of the plan
+	slots   map[string]*slot
+	made    map[string][]string // findings by correlation, group and slot
+	tenants map[string]string   // as records spell them, by their small letters
+
+	open     map[*single]bool // unconfirmed, and may still be confirmed
+	openSlot map[*slot]bool
+	changed  map[*slot]bool // since the last Flush
+
+	buckets  buckets
+	packed   []byte         // used for one record after another
+	silenced map[string]int // rules that an unknown fact kept from firing
 }
 
-// fullest is the fullest revision of a record that was looked at: revisions come in any order, above all after a
-// restart, and the poorer one must not raise what the fuller one has contradicted. Those of privileged principals are
-// kept alone: they are few, and theirs are the absences that prove something.
-type fullest struct {
-	size int
-	time time.Time
-}
-
-// single is a finding about one record.
-type single struct {
-	finding finding.Finding
-	digests map[string]bool
-	size    int // of the fullest revision that was looked at
-	settled bool
-}
-
-// slot is a finding of a correlation.
-type slot struct {
-	finding finding.Finding
-	made    string // the key of Engine.made that it stands under
-	records map[string]bool
-	extra   int // revisions beyond the count of records
-	settled bool
-	changed bool
-}
-
-// Option is what an engine may be given beside its rules.
-type Option func(*Engine)
-
-// WithFields gives an engine another table of fields than the one that ships.
-func WithFields(t *fieldtable.Table) Option { return func(e *Engine) { e.table = t } }
-
-// NewEngine takes rules that come parsed and looks up what their fields mean. It refuses correlations over rules that are
-// not there.
+// NewEngine plans rules and returns an engine for them.
 func NewEngine(rules []*sigma.Rule, d *directory.Directory, options ...Option) (*Engine, error) {
-	e := &Engine{byName: map[string]*sigma.Rule{}, serves: map[string][]*correlator{}, directory: d, base: map[string]bool{}, singles: map[string]*single{},
-		slots: map[string]*slot{}, made: map[string][]string{}, tenants: map[string]string{}, words: map[string]map[string]string{},
-		proofs: map[string]finding.Proof{}, actors: map[string]finding.Principal{}, fullest: map[string]fullest{}, silenced: map[string]int{}}
-	for _, o := range options {
-		o(e)
-	}
-	if e.table == nil {
-		table, err := fieldtable.Standard()
-		if err != nil {
-			return nil, err
-		}
-		e.table = table
-	}
-	if err := e.link(rules); err != nil {
+	p, err := NewPlan(rules, options...)
+	if err != nil {
 		return nil, err
 	}
-	for _, r := range rules {
-		if r.Correlation == nil {
-			e.rules = append(e.rules, r)
-			e.views = append(e.views, e.viewOf(r))
-		}
-	}
-	for _, c := range e.correlators {
-		for _, name := range c.over.Rules {
-			e.serves[name] = append(e.serves[name], c)
-		}
-	}
-	return e, nil
+	return p.Engine(d), nil
 }
 
-// viewOf resolves the names that a rule uses, once for all records.
-func (e *Engine) viewOf(r *sigma.Rule) fieldtable.View {
-	var names []string
-	for _, c := range r.Clauses() {
-		if !c.Keywords && c.Field != "" {
-			names = append(names, c.Field)
-		}
+// Engine returns an engine that has seen nothing yet.
+func (p *Plan) Engine(d *directory.Directory) *Engine {
+	e := &Engine{Plan: p, directory: d, event: newEvent(p, d), found: sigma.NewCandidates(), records: map[string]*kept{}, slots: map[string]*slot{},
+		made: map[string][]string{}, tenants: map[string]string{}, open: map[*single]bool{}, openSlot: map[*slot]bool{}, changed: map[*slot]bool{}, silenced: map[string]int{}}
+	for _, c := range p.correlations {
+		e.windows = append(e.windows, sigma.NewCorrelator(c.rule.Name, c.over, len(c.above) > 0))
 	}
-	return e.table.View(fieldtable.Name(r.LogSource().Product, r.LogSource().Service), names)
+	return e
 }
 
 // Explain says why a rule that is no correlation holds for a record or does not, whatever the record's category.
 func (e *Engine) Explain(r *sigma.Rule, rec *record.Record) sigma.Explanation {
-	return r.Explain(e.event(rec, e.viewOf(r)))
-}
-
-func (e *Engine) event(r *record.Record, view fieldtable.View) event {
-	v := event{Record: r, view: view}
-	v.privileged, v.roles = e.directory.Privileged(r.Tenant, r.Actor, r.Time)
-	return v
-}
-
-// Serves says that a rule raises no finding of its own: it only serves correlations.
-func (e *Engine) Serves(name string) bool { return e.base[name] }
-
-// privilegedField is the one fact that the directory knows and no record says.
-const privilegedField = "actor.privileged"
-
-// event is a record as rules see it: with what the directory knew about its actor at its time.
-type event struct {
-	*record.Record
-	privileged directory.Known
-	roles      []string
-	view       fieldtable.View // of the rule that looks
-}
-
-func (v event) Field(name string) record.Values {
-	if !strings.EqualFold(name, privilegedField) {
-		return v.view.Field(v.Record, name)
-	}
-	switch v.privileged {
-	case directory.Yes:
-		return record.Values{List: []string{"true"}}
-	case directory.No:
-		return record.Values{List: []string{"false"}}
-	}
-	return record.Values{Unknown: true}
+	e.event.take(rec)
+	e.event.rule = slices.Index(e.Plan.rules, r)
+	return r.Explain(e.event)
 }
 
 // Process looks at one record and returns the findings that it raises, adds to or withdraws. Findings of
-// correlations gather until Flush, so that a burst of records makes one revision.
+// correlations gather until Flush, so that a burst of records makes one revision. What the engine keeps of a record it
+// copies: the record may be one that a Decoder writes over.
 func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
-	e.directory.Observe(r)
+	if facts := e.directory.Observe(r); len(facts) > 0 {
+		e.buckets.learnt(facts)
+	}
 	if !r.Decoded() {
 		return nil
 	}
-	v := e.event(r, fieldtable.View{})
-	if v.privileged == directory.Yes && r.Fullness() > e.fullest[r.ID].size {
-		e.fullest[r.ID] = fullest{r.Fullness(), r.Time}
+	s := e.sights[r.Category]
+	if s == nil {
+		return nil
+	}
+	v := e.event
+	v.take(r)
+	s.index.Find(v, e.found)
+	var k *kept
+	if len(e.records) > 0 {
+		if k = e.records[r.ID]; k != nil {
+			k.suspects(func(rule int) {
+				if place, here := s.place[rule]; here {
+					e.found.Also(place)
+				}
+			})
+		}
+	}
+	if standing, _ := v.standing(); standing == directory.Yes && (k == nil || r.Fullness() > int(k.fullest)) {
+		k = e.know(k, v)
+		k.fullest = int32(r.Fullness())
+		e.buckets.touch(k)
 	}
 	var out []finding.Finding
-	for i, rule := range e.rules {
-		if !slices.Contains(rule.Categories, r.Category) {
-			continue
-		}
-		v.view = e.views[i]
+	for place := e.found.Next(0); place >= 0; place = e.found.Next(place + 1) {
+		v.rule = s.rules[place]
+		rule := e.rules[v.rule]
 		truth := rule.Match(v)
 		if truth == sigma.Unknown {
 			e.silenced[rule.Name]++
 		}
-		if !e.base[rule.Name] {
-			out = append(out, e.single(rule, v, truth, position)...)
+		if !truth.Holds() && k == nil {
+			continue
 		}
-		e.correlate(rule, v, truth, position)
+		if !e.base[rule.Name] {
+			var found []finding.Finding
+			k, found = e.single(k, v, truth, position)
+			out = append(out, found...)
+		}
+		k = e.correlate(k, v, truth, position, s.words)
 	}
 	return out
 }
 
-const contradicted = "a fuller revision of the record contradicts it"
-
-// single raises, revises or withdraws the finding that a rule makes of one record.
-func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position string) []finding.Finding {
-	id := rule.Name + "/" + v.ID
-	s := e.singles[id]
-	if !truth.Holds() {
-		if s == nil || !s.finding.Unconfirmed || s.settled || s.finding.Withdrawn != "" || v.Fullness() < s.size {
-			return nil
-		}
-		s.finding.Withdrawn = contradicted
-		s.finding.Revision++
-		s.size = v.Fullness()
-		return []finding.Finding{s.finding}
-	}
-	proof := proofOf(v, position)
-	if s == nil {
-		f := e.describe(rule, v)
-		f.ID, f.Revision, f.Unconfirmed = id, 1, truth == sigma.TrueAbsent
-		f.Proof, f.Count = []finding.Proof{proof}, 1
-		size := v.Fullness()
-		if full := e.fullest[v.ID].size; f.Unconfirmed && full > size {
-			f.Revision, f.Withdrawn, size = 2, contradicted, full // as if they had come in the other order
-		}
-		e.singles[id] = &single{finding: f, digests: map[string]bool{v.Digest(): true}, size: size}
-		return []finding.Finding{f}
-	}
-	if s.digests[v.Digest()] {
-		return nil // the same record from another source, or read again
-	}
-	s.digests[v.Digest()] = true
-	proof.Positions = append(slices.Clone(s.finding.Proof[0].Positions), position)
-	if v.Fullness() >= s.size { // the fuller revision is what the finding tells
-		f := e.describe(rule, v)
-		f.ID, f.Revision, f.Count = id, s.finding.Revision, 1
-		f.Unconfirmed = s.finding.Unconfirmed && truth == sigma.TrueAbsent && !s.settled
-		f.Proof = []finding.Proof{proof}
-		s.finding, s.size = f, v.Fullness()
-	} else {
-		kept := s.finding.Proof[0]
-		kept.Positions = proof.Positions
-		s.finding.Proof = []finding.Proof{kept}
-	}
-	s.finding.Revision++
-	return []finding.Finding{s.finding}
+// Flush returns the findings of correlations that have changed since. A window that holds many records is not looked at
+// for each that comes, but when it has grown by a part; FlushAll looks at every one.
+func (e *Engine) Flush() []finding.Finding {
+	e.look((*sigma.Correlator).Grown)
+	return e.flush()
 }
 
-// Flush returns the findings of correlations that have changed since.
-func (e *Engine) Flush() []finding.Finding {
-	e.look()
-	var out []finding.Finding
-	for _, s := range e.slots {
-		if s.changed {
-			s.changed = false
-			out = append(out, s.finding)
-		}
+// FlushAll returns the findings of correlations that have changed since, of whatever size.
+func (e *Engine) FlushAll() []finding.Finding {
+	e.look((*sigma.Correlator).Changed)
+	return e.flush()
+}
+
+func (e *Engine) flush() []finding.Finding {
+	if len(e.changed) == 0 {
+		return nil
 	}
+	var out []finding.Finding
+	for s := range e.changed {
+		out = append(out, s.finding)
+	}
+	clear(e.changed)
 	slices.SortFunc(out, byTime)
 	return out
 }
@@ -254,6 +154,9 @@ func byTime(a, b finding.Finding) int {
 // Settle confirms every unconfirmed finding that one watermark has passed by ten minutes; a zero watermark is the end
 // of input, which confirms all.
 func (e *Engine) Settle(watermark time.Time) []finding.Finding {
+	if watermark.IsZero() {
+		e.look((*sigma.Correlator).Changed)
+	}
 	return e.SettleEach(func(string, string) time.Time { return watermark })
 }
 
@@ -261,31 +164,32 @@ func (e *Engine) Settle(watermark time.Time) []finding.Finding {
 // could have taken away are looked at as far as the watermark has come; Flush returns what they raise.
 func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) []finding.Finding {
 	var out []finding.Finding
-	for _, s := range e.singles {
-		if !s.finding.Unconfirmed || s.settled || s.finding.Withdrawn != "" {
-			continue
-		}
-		if w := watermark(s.finding.Tenant, s.finding.Proof[0].Category); !w.IsZero() && s.finding.Time.Add(settles).After(w) {
+	due := func(f finding.Finding) bool {
+		w := watermark(f.Tenant, f.Proof[0].Category)
+		return w.IsZero() || !f.Time.Add(settles).After(w)
+	}
+	for s := range e.open {
+		if !due(s.finding) {
 			continue
 		}
 		s.settled, s.finding.Unconfirmed = true, false
 		s.finding.Revision++
+		delete(e.open, s)
+		e.buckets.touch(s.of)
 		out = append(out, s.finding)
 	}
-	for _, c := range e.correlators {
-		c.Pass(func(g sigma.Group) time.Time { return c.watermarkOf(g.Tenant, watermark) })
+	for i, c := range e.correlations {
+		e.windows[i].Pass(func(tenant string) time.Time { return c.watermarkOf(tenant, watermark) })
 	}
-	e.look()
-	for _, s := range e.slots {
-		if !s.finding.Unconfirmed || s.finding.Withdrawn != "" || len(s.finding.Proof) == 0 {
-			continue
-		}
-		if w := watermark(s.finding.Tenant, s.finding.Proof[0].Category); !w.IsZero() && s.finding.Time.Add(settles).After(w) {
+	e.look((*sigma.Correlator).Grown)
+	for s := range e.openSlot {
+		if len(s.finding.Proof) == 0 || !due(s.finding) {
 			continue
 		}
 		s.settled, s.finding.Unconfirmed = true, false
-		s.revise(len(s.records))
-		s.changed = false
+		e.revise(s, s.records.count)
+		delete(e.changed, s)
+		delete(e.openSlot, s)
 		out = append(out, s.finding)
 	}
 	slices.SortFunc(out, byTime)
@@ -294,13 +198,15 @@ func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) [
 
 // Current are all findings that the engine holds, as they stand.
 func (e *Engine) Current() []finding.Finding {
-	e.look()
+	e.look((*sigma.Correlator).Changed)
+	clear(e.changed)
 	var out []finding.Finding
-	for _, s := range e.singles {
-		out = append(out, s.finding)
+	for _, k := range e.records {
+		for s := k.singles; s != nil; s = s.next {
+			out = append(out, s.finding)
+		}
 	}
 	for _, s := range e.slots {
-		s.changed = false
 		out = append(out, s.finding)
 	}
 	slices.SortFunc(out, byTime)
@@ -312,30 +218,25 @@ func (e *Engine) Silenced() map[string]int { return e.silenced }
 
 // Forget drops state about event times before t.
 func (e *Engine) Forget(t time.Time) {
-	for _, c := range e.correlators {
-		c.Correlator.Forget(t)
+	for _, w := range e.windows {
+		w.Forget(t)
 	}
-	for id, s := range e.singles {
-		if s.finding.Time.Before(t) {
-			delete(e.singles, id)
+	for id, k := range e.records {
+		if k.time < t.UnixNano() {
+			for s := k.singles; s != nil; s = s.next {
+				delete(e.open, s)
+			}
+			delete(e.records, id)
+			e.buckets.gone(k.bucket)
 		}
 	}
 	for id, s := range e.slots {
 		if s.finding.Time.Before(t) {
 			delete(e.slots, id)
+			delete(e.openSlot, s)
+			delete(e.changed, s)
 			delete(e.made, s.made)
-		}
-	}
-	for id, f := range e.fullest {
-		if f.time.Before(t) {
-			delete(e.fullest, id)
-		}
-	}
-	for id, p := range e.proofs {
-		if p.Time.Before(t) {
-			delete(e.proofs, id)
-			delete(e.actors, id)
-			delete(e.words, id)
+			e.buckets.gone(s.bucket)
 		}
 	}
 }

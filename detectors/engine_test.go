@@ -135,7 +135,7 @@ func TestAPoorerRevisionThatComesLaterProvesNothing(t *testing.T) {
 	require.Equal(t, only(other.Process(decode(t, signIn("s1", adminID, "198.51.100.23", 0, morning, twoFactor)), "2"), noMFA), found)
 	require.Empty(t, e.Settle(time.Time{}))
 	e.Forget(morning.Add(time.Hour))
-	require.Empty(t, e.fullest)
+	require.Empty(t, e.records)
 }
 
 func TestAnUnconfirmedFindingIsSettledByTheWatermark(t *testing.T) {
@@ -298,8 +298,8 @@ func TestForgetDropsWhatNoWindowCanHold(t *testing.T) {
 	require.NotEmpty(t, e.Current())
 	e.Forget(morning.Add(24 * time.Hour))
 	require.Empty(t, e.Current())
-	require.Empty(t, e.proofs)
-	require.Empty(t, e.actors)
+	require.Empty(t, e.records)
+	require.Empty(t, e.slots)
 }
 
 func TestRulesThatCannotWorkTogether(t *testing.T) {
@@ -330,7 +330,7 @@ func TestRulesThatCannotWorkTogether(t *testing.T) {
 	e, err := NewEngine(all, directory.New())
 	require.NoError(t, err)
 	var names []string
-	for _, c := range e.correlators {
+	for _, c := range e.correlations {
 		names = append(names, c.rule.Name)
 	}
 	require.Equal(t, []string{"low", "mid", "top"}, names)

@@ -10,29 +10,29 @@ import (
 	"cordon/detectors/sigma"
 )
 
-// correlator is a correlation at work, its rules known by their names.
-type correlator struct {
+// correlation is one of the plan, its rules known by their names.
+type correlation struct {
+	at    int // in the plan
 	rule  *sigma.Rule
 	over  *sigma.Correlation
-	above []*correlator // that refer to it
-	level int           // how many stand one below the other under it
-	reach time.Duration // how far back its windows and those below it go
+	above []*correlation // that refer to it
+	level int            // how many stand one below the other under it
+	reach time.Duration  // how far back its windows and those below it go
 
 	needs      []string // fields that correlations above group by or count
 	words      []string // that its sentence and those above it ask for
 	categories []string // of the records at the bottom of it
 	principal  string   // the rule whose actors its findings name; "" is the tenant
-	*sigma.Correlator
 }
 
 // link finds the rules that correlations refer to, by name or id, and orders correlations so that each comes after
 // those it refers to. It refuses names and ids that stand there twice, rules that are not there, and circles.
-func (e *Engine) link(rules []*sigma.Rule) error {
+func (p *Plan) link(rules []*sigma.Rule) error {
 	for _, r := range rules {
-		if other, taken := e.byName[r.Name]; taken {
+		if other, taken := p.byName[r.Name]; taken {
 			return fmt.Errorf("%s:%d: rule %s is already defined in %s:%d", r.File, r.Line, r.Name, other.File, other.Line)
 		}
-		e.byName[r.Name] = r
+		p.byName[r.Name] = r
 	}
 	ids := map[string]*sigma.Rule{}
 	for _, r := range rules {
@@ -44,17 +44,17 @@ func (e *Engine) link(rules []*sigma.Rule) error {
 			return fmt.Errorf("%s:%d: the id %s of rule %s is already that of rule %s in %s:%d", r.File, r.Line, r.ID, r.Name, other.Name, other.File, other.Line)
 		}
 		ids[id] = r
-		if other, taken := e.byName[r.ID]; taken && other != r {
+		if other, taken := p.byName[r.ID]; taken && other != r {
 			return fmt.Errorf("%s:%d: the id %s of rule %s is already the name of a rule in %s:%d", r.File, r.Line, r.ID, r.Name, other.File, other.Line)
 		}
 	}
 	find := func(ref string) *sigma.Rule {
-		if r, ok := e.byName[ref]; ok {
+		if r, ok := p.byName[ref]; ok {
 			return r
 		}
 		return ids[strings.ToLower(ref)]
 	}
-	made := map[string]*correlator{}
+	made := map[string]*correlation{}
 	for _, r := range rules {
 		if r.Correlation == nil {
 			continue
@@ -74,18 +74,18 @@ func (e *Engine) link(rules []*sigma.Rule) error {
 			if slices.Contains(over.Rules[:i], name) {
 				return fmt.Errorf("%s:%d: correlation %s refers to rule %s twice, by name and by id", r.File, r.Line, r.Name, name)
 			}
-			if base := e.byName[name]; over.Silences || base.Correlation == nil && !over.Generate {
-				e.base[name] = true
+			if base := p.byName[name]; over.Silences || base.Correlation == nil && !over.Generate {
+				p.base[name] = true
 			}
 		}
-		c := &correlator{rule: r, over: over}
+		c := &correlation{rule: r, over: over}
 		if of, each := strings.CutPrefix(r.Custom.Principal, "actor of "); each {
 			c.principal = find(of).Name
 		}
 		made[r.Name] = c
-		e.correlators = append(e.correlators, c)
+		p.correlations = append(p.correlations, c)
 	}
-	for _, c := range e.correlators {
+	for _, c := range p.correlations {
 		for _, name := range c.over.Rules {
 			if below := made[name]; below != nil {
 				below.above = append(below.above, c)
@@ -93,13 +93,16 @@ func (e *Engine) link(rules []*sigma.Rule) error {
 		}
 	}
 	levels := map[string]int{}
-	for _, c := range e.correlators {
-		if err := c.measure(e.byName, made, levels); err != nil {
+	for _, c := range p.correlations {
+		if err := c.measure(p.byName, made, levels); err != nil {
 			return err
 		}
 	}
-	slices.SortStableFunc(e.correlators, func(a, b *correlator) int { return cmp.Compare(a.level, b.level) })
-	for _, c := range slices.Backward(e.correlators) { // from the top: what is needed above is needed below
+	slices.SortStableFunc(p.correlations, func(a, b *correlation) int { return cmp.Compare(a.level, b.level) })
+	for i, c := range p.correlations {
+		c.at = i
+	}
+	for _, c := range slices.Backward(p.correlations) { // from the top: what is needed above is needed below
 		c.words = wordsOf(c.rule)
 		for _, up := range c.above {
 			for _, name := range up.over.GroupBy {
@@ -111,13 +114,12 @@ func (e *Engine) link(rules []*sigma.Rule) error {
 		slices.Sort(c.needs)
 		slices.Sort(c.words)
 		c.needs, c.words = slices.Compact(c.needs), slices.Compact(c.words)
-		c.Correlator = sigma.NewCorrelator(c.rule.Name, c.over, len(c.above) > 0)
 	}
 	return nil
 }
 
 // measure tells a correlation's level, categories and reach. It refuses those that stand below themselves.
-func (c *correlator) measure(rules map[string]*sigma.Rule, made map[string]*correlator, levels map[string]int) error {
+func (c *correlation) measure(rules map[string]*sigma.Rule, made map[string]*correlation, levels map[string]int) error {
 	const open = -1 // on the way down to it
 	if l, seen := levels[c.rule.Name]; seen && l != open {
 		return nil
@@ -160,9 +162,9 @@ func wordsOf(r *sigma.Rule) (out []string) {
 }
 
 // Reach is how far back the windows of the rules go, those of correlations below correlations included.
-func (e *Engine) Reach() time.Duration {
+func (p *Plan) Reach() time.Duration {
 	reach := time.Duration(0)
-	for _, c := range e.correlators {
+	for _, c := range p.correlations {
 		reach = max(reach, c.reach)
 	}
 	return reach

@@ -38,6 +38,9 @@ func (r *Rule) Clauses() []Clause {
 	return out
 }
 
+// Fields are the names that the rule reads, each once.
+func (r *Rule) Fields() []string { return slices.Clone(r.fields) }
+
 // LogSource is what the rule says it looks at; a correlation says nothing.
 func (r *Rule) LogSource() LogSource { return r.source }
 
@@ -124,7 +127,7 @@ func explain(x expression, e Event) Explanation {
 	case *test:
 		out.Text, out.Field = x.String(), x.Field
 		if !x.Keywords {
-			out.Values = slices.Clone(e.Field(x.Field).List)
+			out.Values = slices.Clone(e.Field(x.at).List)
 		}
 	}
 	return out

@@ -13,14 +13,22 @@ type Item struct {
 	ID          string // the record's id; the same id again replaces the item
 	Time        time.Time
 	Rule        string
-	Values      []string          // of the field that is counted
-	Unconfirmed bool              // it matched for want of a field
-	Size        int               // a revision that says less replaces nothing
-	Fields      map[string]string // what correlations above group by and count
+	Values      []string // of the field that is counted
+	Fields      []string // what correlations above group by and count, in the order of their caller
+	Unconfirmed bool     // it matched for want of a field
+	Size        int32    // a revision that says less replaces nothing
 
+	order  int16   // of its rule in the correlation
 	window *window // of a closing
 	group  *group  // that it stands in; nil once it is gone
-	order  int     // of its rule in the correlation
+}
+
+// Group is where the item is counted; ok is false once it has been replaced or removed.
+func (it *Item) Group() (key Group, ok bool) {
+	if it.group == nil {
+		return Group{}, false
+	}
+	return it.group.key, true
 }
 
 // Group is where items are counted apart from others.
@@ -34,15 +42,11 @@ type window struct {
 	from, to time.Time
 }
 
-// group are the items of one group, and which slots they have touched since they were looked at.
+// group are the items of one group. There are as many as principals: what few of them need stands in the Correlator.
 type group struct {
-	key     Group
-	items   []*Item // by time, rule and id once tidy
-	untidy  bool
-	dirty   map[int64]bool
-	waiting []*Item                       // not passed by the watermark
-	passed  time.Time                     // windows that close later wait for the watermark
-	closed  map[int64]map[string]struct{} // the closing items by slot, where a correlation above asks
+	key    Group
+	items  []*Item // by time, rule and id once tidy
+	untidy bool
 }
 
 // Slot is what one slot of a group holds: no closings where no window in it meets the condition.
@@ -73,66 +77,77 @@ func floorDiv(a, b int64) int64 {
 // (t − timespan, t] that meets its condition, whatever the order in which items come. Windows are looked at when
 // Changed is called: once for a burst of items, in time linear in the window. It is not safe for concurrent use.
 type Correlator struct {
-	c      *Correlation
-	name   string
-	above  bool // closings are asked for
-	groups map[Group]*group
-	places map[itemKey]*Item
-	dirty  map[*group]bool
-	waits  map[*group]bool // have items that the watermark has not passed
+	c       *Correlation
+	name    string
+	above   bool // closings are asked for
+	groups  map[Group]*group
+	places  map[itemKey]*Item                        // of what was added by its id
+	dirty   map[*group][]int64                       // slots that were touched since they were looked at
+	looked  map[*group]int                           // items of large groups when they were looked at
+	waiting map[*group][]*Item                       // that the watermark has not passed
+	passed  map[string]time.Time                     // by tenant: windows that close later wait for the watermark
+	closed  map[*group]map[int64]map[string]struct{} // the closing items by slot, where a correlation above asks
 }
 
 // NewCorrelator returns an empty one for the correlation of this name; above says that another refers to it.
 func NewCorrelator(name string, c *Correlation, above bool) *Correlator {
-	return &Correlator{c: c, name: name, above: above, groups: map[Group]*group{}, places: map[itemKey]*Item{}, dirty: map[*group]bool{}, waits: map[*group]bool{}}
+	return &Correlator{c: c, name: name, above: above, groups: map[Group]*group{}, places: map[itemKey]*Item{}, dirty: map[*group][]int64{}, looked: map[*group]int{},
+		waiting: map[*group][]*Item{}, passed: map[string]time.Time{}, closed: map[*group]map[int64]map[string]struct{}{}}
 }
 
 // Add takes an item of a group, and says whether it is the fullest of its id.
 func (c *Correlator) Add(key Group, it Item) bool {
 	place := itemKey{it.ID, it.Rule}
-	if old := c.places[place]; old != nil {
-		if old.Size > it.Size {
-			return false
+	now, ok := c.Put(c.places[place], key, it)
+	c.places[place] = now
+	return ok
+}
+
+// Put takes an item of a group in place of the one that it is a revision of, nil where there is none. It returns the
+// one that stands now, and whether that is the new one: not where it says less, or the same.
+func (c *Correlator) Put(old *Item, key Group, it Item) (*Item, bool) {
+	if old != nil && old.group != nil {
+		if old.Size > it.Size || old.same(key, it) {
+			return old, false
 		}
-		c.drop(old)
+		c.Take(old)
 	}
 	g := c.groups[key]
 	if g == nil {
-		g = &group{key: key, dirty: map[int64]bool{}, closed: map[int64]map[string]struct{}{}}
+		g = &group{key: key}
 		c.groups[key] = g
 	}
-	it.group, it.order = g, slices.Index(c.c.Rules, it.Rule)
+	it.group, it.order = g, int16(slices.Index(c.c.Rules, it.Rule))
 	if n := len(g.items); n > 0 && compareItems(g.items[n-1], &it) > 0 {
 		g.untidy = true
 	}
 	g.items = append(g.items, &it)
-	c.places[place] = &it
 	c.touch(g, it.Time)
-	if c.c.Waits() && it.Time.After(g.passed) {
-		g.waiting = append(g.waiting, &it)
-		c.waits[g] = true
+	if c.c.Waits() && it.Time.After(c.passed[key.Tenant]) {
+		c.waiting[g] = append(c.waiting[g], &it)
 	}
-	return true
+	return &it, true
 }
 
-// Remove takes an item away that a revision contradicts.
+// same says that an item is there already, word for word.
+func (it *Item) same(key Group, other Item) bool {
+	return it.group.key == key && it.Time.Equal(other.Time) && it.Size == other.Size && it.Unconfirmed == other.Unconfirmed && it.window == nil && other.window == nil &&
+		slices.Equal(it.Values, other.Values) && slices.Equal(it.Fields, other.Fields)
+}
+
+// Remove takes away an item that was added.
 func (c *Correlator) Remove(id, rule string) {
 	if old := c.places[itemKey{id, rule}]; old != nil {
-		c.drop(old)
+		c.Take(old)
 		delete(c.places, itemKey{id, rule})
 	}
 }
 
-// Unconfirmed says whether an item stands for want of a field, and how much its record says.
-func (c *Correlator) Unconfirmed(id, rule string) (size int, unconfirmed bool) {
-	old := c.places[itemKey{id, rule}]
-	if old == nil {
-		return 0, false
+// Take takes away an item that a revision contradicts.
+func (c *Correlator) Take(it *Item) {
+	if it.group == nil {
+		return
 	}
-	return old.Size, old.Unconfirmed
-}
-
-func (c *Correlator) drop(it *Item) {
 	c.touch(it.group, it.Time)
 	it.group.untidy = true
 	it.group = nil
@@ -140,50 +155,92 @@ func (c *Correlator) drop(it *Item) {
 
 // touch marks the slots in which a window closes that holds an item of this time.
 func (c *Correlator) touch(g *group, t time.Time) {
-	g.dirty[c.c.Slot(t)] = true
-	g.dirty[c.c.Slot(t.Add(c.c.Timespan-1))] = true
-	c.dirty[g] = true
+	c.mark(g, c.c.Slot(t))
+	c.mark(g, c.c.Slot(t.Add(c.c.Timespan-1)))
 }
 
-// Pass tells how far the watermark of each group has come: only then do windows count whose condition more records
-// could take away. The zero time is the end of all input.
-func (c *Correlator) Pass(watermark func(Group) time.Time) {
-	for g := range c.waits {
-		mark := watermark(g.key)
+func (c *Correlator) mark(g *group, slot int64) {
+	marked := c.dirty[g]
+	if !slices.Contains(marked[max(0, len(marked)-4):], slot) { // most come beside each other; Changed makes them one
+		c.dirty[g] = append(marked, slot)
+	}
+}
+
+// Pass tells how far the watermark of each tenant has come: only then do windows count whose condition more records
+// could take away. The zero time is the end of all input. What has been passed stays so.
+func (c *Correlator) Pass(watermark func(tenant string) time.Time) {
+	tenants := map[string]bool{}
+	for g := range c.waiting {
+		tenants[g.key.Tenant] = true
+	}
+	for tenant := range tenants {
+		mark := watermark(tenant)
 		if mark.IsZero() {
 			mark = endOfTime
 		}
-		if !mark.After(g.passed) {
+		c.PassTo(tenant, mark)
+	}
+}
+
+// PassTo moves one tenant's watermark.
+func (c *Correlator) PassTo(tenant string, mark time.Time) {
+	if !mark.After(c.passed[tenant]) {
+		return
+	}
+	c.passed[tenant] = mark
+	for g, waiting := range c.waiting {
+		if g.key.Tenant != tenant {
 			continue
 		}
-		g.passed = mark
-		g.waiting = slices.DeleteFunc(g.waiting, func(it *Item) bool {
+		waiting = slices.DeleteFunc(waiting, func(it *Item) bool {
 			if it.Time.After(mark) {
 				return it.group == nil
 			}
-			g.dirty[c.c.Slot(it.Time)] = true
-			c.dirty[g] = true
+			c.mark(g, c.c.Slot(it.Time))
 			return true
 		})
-		if len(g.waiting) == 0 {
-			delete(c.waits, g)
+		if c.waiting[g] = waiting; len(waiting) == 0 {
+			delete(c.waiting, g)
 		}
 	}
 }
 
+// Passed are the tenants' watermarks as Pass has moved them.
+func (c *Correlator) Passed() map[string]time.Time { return c.passed }
+
 var endOfTime = time.Unix(1<<40, 0)
 
-// Changed looks at the slots that were touched since it was last called.
-func (c *Correlator) Changed() []Slot {
+// Changed looks at the slots that were touched since they were looked at.
+func (c *Correlator) Changed() []Slot { return c.changed(func(*group) bool { return true }) }
+
+// Grown is Changed but for large groups that have hardly grown: those wait until a sixteenth has come in, or for
+// Changed. So a flood in one group costs each of its records the same, however long the window.
+func (c *Correlator) Grown() []Slot {
+	return c.changed(func(g *group) bool { return len(g.items) < large || len(g.items)-c.looked[g] >= len(g.items)/16 })
+}
+
+// large is how many items of a group are looked at whenever one is added.
+const large = 512
+
+// Dirty says that Changed has something to look at.
+func (c *Correlator) Dirty() bool { return len(c.dirty) > 0 }
+
+func (c *Correlator) changed(due func(*group) bool) []Slot {
 	var out []Slot
-	for g := range c.dirty {
+	for g, marked := range c.dirty {
+		if !due(g) {
+			continue
+		}
 		g.tidy()
-		for number := range g.dirty {
+		if len(g.items) >= large {
+			c.looked[g] = len(g.items)
+		}
+		slices.Sort(marked)
+		for _, number := range slices.Compact(marked) {
 			out = append(out, c.look(g, number))
 		}
-		clear(g.dirty)
+		delete(c.dirty, g)
 	}
-	clear(c.dirty)
 	slices.SortFunc(out, func(a, b Slot) int {
 		if d := strings.Compare(a.Group.Tenant+"|"+a.Group.Key, b.Group.Tenant+"|"+b.Group.Key); d != 0 {
 			return d
@@ -197,7 +254,7 @@ func compareItems(a, b *Item) int {
 	if d := a.Time.Compare(b.Time); d != 0 {
 		return d
 	}
-	if d := a.order - b.order; d != 0 {
+	if d := int(a.order) - int(b.order); d != 0 {
 		return d
 	}
 	return strings.Compare(a.ID, b.ID)
@@ -225,6 +282,7 @@ func (c *Correlator) look(g *group, number int64) Slot {
 	at := g.after(begin.Add(-1))
 	end := g.after(begin.Add(c.c.Timespan - 1))
 	all, confirmed := newTally(c.c), newTally(c.c)
+	passed := c.passed[g.key.Tenant]
 	told, next := from, from // items before told are in s.Items; items before next are counted
 	for at < end {
 		now := g.items[at].Time
@@ -242,7 +300,7 @@ func (c *Correlator) look(g *group, number int64) Slot {
 				confirmed.drop(g.items[from])
 			}
 		}
-		if c.c.Range.Holds(all.count(opens)) && !(c.c.Waits() && now.After(g.passed)) {
+		if c.c.Range.Holds(all.count(opens)) && !(c.c.Waits() && now.After(passed)) {
 			if s.Time.IsZero() {
 				s.Time = now
 			}
@@ -261,24 +319,30 @@ func (c *Correlator) look(g *group, number int64) Slot {
 		at = batch
 	}
 	if c.above {
-		s.Gone = g.closings(number, s.Closings)
+		s.Gone = c.closings(g, number, s.Closings)
 	}
 	return s
 }
 
 // closings remembers those of a slot, and returns those that were there before and are no more.
-func (g *group) closings(number int64, closings []Item) (gone []string) {
+func (c *Correlator) closings(g *group, number int64, closings []Item) (gone []string) {
 	have := map[string]struct{}{}
 	for _, it := range closings {
 		have[it.ID] = struct{}{}
 	}
-	for id := range g.closed[number] {
+	closed := c.closed[g]
+	for id := range closed[number] {
 		if _, still := have[id]; !still {
 			gone = append(gone, id)
 		}
 	}
-	if delete(g.closed, number); len(have) > 0 {
-		g.closed[number] = have
+	switch {
+	case len(have) == 0:
+		delete(closed, number)
+	case closed == nil:
+		c.closed[g] = map[int64]map[string]struct{}{number: have}
+	default:
+		closed[number] = have
 	}
 	return gone
 }
@@ -317,20 +381,28 @@ func (c *Correlator) Forget(t time.Time) {
 		g.tidy()
 		keep := g.after(t.Add(-1))
 		for _, it := range g.items[:keep] {
+			it.group = nil
 			delete(c.places, itemKey{it.ID, it.Rule})
 		}
-		for number := range g.closed {
+		for number := range c.closed[g] {
 			if number < c.c.Slot(t) {
-				delete(g.closed, number)
+				delete(c.closed[g], number)
 			}
 		}
 		if keep == len(g.items) {
 			delete(c.groups, key)
 			delete(c.dirty, g)
-			delete(c.waits, g)
+			delete(c.waiting, g)
+			delete(c.closed, g)
+			delete(c.looked, g)
 			continue
 		}
-		g.items = append([]*Item(nil), g.items[keep:]...)
-		g.waiting = slices.DeleteFunc(g.waiting, func(it *Item) bool { return it.Time.Before(t) })
+		if keep > 0 {
+			delete(c.looked, g)
+			g.items = append([]*Item(nil), g.items[keep:]...)
+		}
+		if waiting := c.waiting[g]; len(waiting) > 0 {
+			c.waiting[g] = slices.DeleteFunc(waiting, func(it *Item) bool { return it.Time.Before(t) })
+		}
 	}
 }

@@ -4,7 +4,8 @@ import "cordon/internal/record"
 
 // Event is what a rule looks at: a record, with what the directory knew at its time.
 type Event interface {
-	Field(name string) record.Values
+	// Field is what the record holds in a field of the rule, by the field's place in Rule.Fields.
+	Field(i int) record.Values
 	// Each calls visit with every scalar of the record, until it returns false.
 	Each(visit func(value string) bool)
 }
@@ -85,9 +86,14 @@ type test struct {
 	flags                   string
 	encodings               []string
 
+	at       int  // the field's place in the rule's fields
 	want     bool // of exists
 	matchers []matcher
+	literals map[string]struct{} // of many plain texts, in small letters: they are looked up instead
+	longest  int                 // bytes of the longest of them
 	refs     []string
+	expanded []string // what placeholders stood for
+	refsAt   []int
 }
 
 func (t *test) eval(e Event) Truth {
@@ -98,7 +104,7 @@ func (t *test) eval(e Event) Truth {
 	case t.ref:
 		truth = t.compareFields(e)
 	default:
-		truth = t.compare(e.Field(t.Field))
+		truth = t.compare(e.Field(t.at))
 	}
 	if t.neq {
 		return truth.Not()
@@ -135,6 +141,9 @@ var empty = []string{""}
 
 // matched says whether any of the matchers, or all of them, match a value of the field.
 func (t *test) matched(values []string) bool {
+	if t.literals != nil && t.among(values) {
+		return true
+	}
 	for _, m := range t.matchers {
 		if one := matchesAny(m, values); one != t.all {
 			return one
@@ -185,13 +194,13 @@ const maxCompared = 500
 // compareFields compares a field with others of the same record. Two empty fields are not equal: absence proves
 // nothing.
 func (t *test) compareFields(e Event) Truth {
-	v := e.Field(t.Field)
+	v := e.Field(t.at)
 	result := False
 	if t.all {
 		result = True
 	}
-	for _, name := range t.refs {
-		one := t.compareField(v, e.Field(name))
+	for _, at := range t.refsAt {
+		one := t.compareField(v, e.Field(at))
 		if t.all {
 			result = min(result, one)
 		} else {

@@ -86,7 +86,7 @@ func TestModifiers(t *testing.T) {
 		"empty among others":               {`f: ''`, given{"f": has("a", "")}, True},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Equal(t, c.want, rule(t, "s: {"+c.test+"}\ncondition: s").Match(c.event))
+			require.Equal(t, c.want, rule(t, "s: {"+c.test+"}\ncondition: s").matches(c.event))
 		})
 	}
 }
@@ -96,10 +96,10 @@ func TestBase64Offset(t *testing.T) {
 	r := rule(t, "s: {f|base64offset|contains: whoami /all}\ncondition: s")
 	for _, before := range []string{"", "a", "ab", "abc", "abcd"} {
 		for _, behind := range []string{"", "x", "xy", "xyz"} {
-			require.Equal(t, True, r.Match(given{"f": has(base64.StdEncoding.EncodeToString([]byte(before + "whoami /all" + behind)))}), before+"|"+behind)
+			require.Equal(t, True, r.matches(given{"f": has(base64.StdEncoding.EncodeToString([]byte(before + "whoami /all" + behind)))}), before+"|"+behind)
 		}
 	}
-	require.Equal(t, False, r.Match(given{"f": has(base64.StdEncoding.EncodeToString([]byte("whoami /some")))}))
+	require.Equal(t, False, r.matches(given{"f": has(base64.StdEncoding.EncodeToString([]byte("whoami /some")))}))
 }
 
 func TestKeywords(t *testing.T) {
@@ -119,23 +119,23 @@ func TestKeywords(t *testing.T) {
 		"k:\n  - slow\n  - {g: fox}":       True,
 		"k:\n  - slow\n  - {g: x}\n  - ox": True,
 	} {
-		require.Equal(t, want, rule(t, detection+"\ncondition: k").Match(e), detection)
-		require.Equal(t, want.Not(), rule(t, detection+"\ncondition: not k").Match(e), detection)
+		require.Equal(t, want, rule(t, detection+"\ncondition: k").matches(e), detection)
+		require.Equal(t, want.Not(), rule(t, detection+"\ncondition: not k").matches(e), detection)
 	}
 }
 
 func TestAListOfConditions(t *testing.T) {
 	r := rule(t, "a: {f: x}\nb: {g: x}\ncondition: [a and b, not b]")
-	require.Equal(t, True, r.Match(given{"f": has("x"), "g": has("x")}))
-	require.Equal(t, False, r.Match(given{"f": has("y"), "g": has("x")}))
-	require.Equal(t, True, r.Match(given{"f": has("y"), "g": has("y")}))
+	require.Equal(t, True, r.matches(given{"f": has("x"), "g": has("x")}))
+	require.Equal(t, False, r.matches(given{"f": has("y"), "g": has("x")}))
+	require.Equal(t, True, r.matches(given{"f": has("y"), "g": has("y")}))
 }
 
 func TestARuleWithAnUnsetPlaceholderIsInactive(t *testing.T) {
 	r := rule(t, "s: {f|expand: ['%none%', '%three%', '%other%'], g|expand: '%none%'}\ncondition: not s")
 	require.Equal(t, []string{"none", "other"}, r.Placeholders())
-	require.Equal(t, False, r.Match(given{"f": has("z"), "g": has("z")}))
-	require.Contains(t, r.Explain(given{}).Parts[0].Text, "%none% is not set")
+	require.Equal(t, False, r.matches(given{"f": has("z"), "g": has("z")}))
+	require.Contains(t, r.explained(given{}).Parts[0].Text, "%none% is not set")
 	require.Empty(t, rule(t, "s: {f|expand: '%three%'}\ncondition: s").Placeholders())
 }
 
@@ -159,7 +159,7 @@ func TestClauses(t *testing.T) {
 	require.Equal(t, True, possible("-"))
 	require.Equal(t, False, possible("f"))
 
-	x := r.Explain(given{"f": has("xx5"), "h": has("there")})
+	x := r.explained(given{"f": has("xx5"), "h": has("there")})
 	require.Equal(t, "a and not b", x.Text)
 	require.Equal(t, False, x.Truth)
 	require.Len(t, x.Parts, 1)
@@ -177,7 +177,7 @@ func TestClauses(t *testing.T) {
 // one is an event that gives out the same values without making them.
 type one struct{ values record.Values }
 
-func (o one) Field(string) record.Values { return o.values }
+func (o one) Field(int) record.Values { return o.values }
 func (o one) Each(visit func(string) bool) {
 	for _, v := range o.values.List {
 		visit(v)
@@ -203,6 +203,6 @@ func TestNoRecordStallsTheMatching(t *testing.T) {
 	long := strings.Repeat("a", 1<<20)
 	for _, test := range []string{"f|re: '(a|aa)+$'", "f|re: '(a?){200}b'", "f: '*a*a*a*a*b'", "f|contains: aaaaaaaab", "f|fieldref|contains: g", "f|cidr: 10.0.0.0/8", "f|gt: 5"} {
 		r := rule(t, "s: {"+test+"}\ncondition: s")
-		r.Match(given{"f": has(long), "g": has("aaaaaaab")})
+		r.matches(given{"f": has(long), "g": has("aaaaaaab")})
 	}
 }

@@ -115,13 +115,17 @@ func TestRulesMeanWhatTheSpecificationSays(t *testing.T) {
 			}
 			condition, meaning := randomCondition(r, names, means, 3)
 			compiled := rule(t, detection+"condition: "+condition)
+			index, candidates := NewIndex([]*Rule{compiled}, func(_, field int) int { return field }), NewCandidates()
 			for range eventsOfRule {
 				e := randomEvent(r)
-				truth := compiled.Match(e)
+				truth := compiled.matches(e)
 				if want := meaning(e); truth.Holds() != (want == 1) || truth.Not().Holds() != (want == -1) {
-					t.Fatalf("%scondition: %s\n%v: %v, the specification says %v\n%+v", detection, condition, e, truth, want, compiled.Explain(e))
+					t.Fatalf("%scondition: %s\n%v: %v, the specification says %v\n%+v", detection, condition, e, truth, want, compiled.explained(e))
 				}
-				require.Equal(t, truth, compiled.Explain(e).Truth)
+				require.Equal(t, truth, compiled.explained(e).Truth)
+				if index.Find(slots{seen{compiled, e}}, candidates); candidates.Next(0) < 0 && truth > FalseAbsent {
+					t.Fatalf("%scondition: %s\n%v: %v, but the index passes it over", detection, condition, e, truth)
+				}
 			}
 		}
 	})

@@ -6,6 +6,8 @@ package sigma
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -48,6 +50,7 @@ type Rule struct {
 	Custom         Custom
 	File           string
 	Line           int
+	Digest         string // of all that it says, lists that it names included
 
 	Categories  []string // record categories that the log source stands for
 	Correlation *Correlation
@@ -56,6 +59,7 @@ type Rule struct {
 	condition string
 	match     expression
 	clauses   []*test // in the order of the file
+	fields    []string
 	unset     []string
 }
 
@@ -203,7 +207,24 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 			return nil, err
 		}
 	}
-	return r, nil
+	return r, r.digest(root)
+}
+
+// digest tells this edition of the rule from any other.
+func (r *Rule) digest(root *yaml.Node) error {
+	text, err := yaml.Marshal(root)
+	if err != nil {
+		return at(root, "this cannot be written again as YAML: %v", err)
+	}
+	sum := sha256.New()
+	sum.Write(text) // a hash never fails
+	for _, t := range r.clauses {
+		for _, value := range t.expanded {
+			fmt.Fprintf(sum, "%q", value)
+		}
+	}
+	r.Digest = hex.EncodeToString(sum.Sum(nil)[:16])
+	return nil
 }
 
 func slug(title string) string {

@@ -174,8 +174,8 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, r := range rules {
 			if r.Correlation == nil {
-				r.Match(given{"f": has("x")})
-				r.Explain(given{"f": has("x")})
+				r.matches(given{"f": has("x")})
+				r.explained(given{"f": has("x")})
 				r.Possible(func(Clause) Truth { return True })
 			}
 		}

@@ -14,6 +14,7 @@ type detection struct {
 	lists   Lists
 	search  string // being read
 	clauses []*test
+	fields  []string
 	unset   []string // placeholders that no list has
 }
 
@@ -117,10 +118,28 @@ func (d *detection) compileTest(key, value *yaml.Node) (expression, error) {
 	if t.how == "exists" && len(literals) != 1 {
 		return nil, at(value, "exists takes true or false")
 	}
+	if !t.Keywords {
+		t.at = d.field(field)
+	}
+	for _, name := range t.refs {
+		t.refsAt = append(t.refsAt, d.field(name))
+	}
+	t.gather()
 	if d.clauses = append(d.clauses, t); len(d.clauses) > maxClauses {
 		return nil, at(key, "a rule has %d tests at most", maxClauses)
 	}
 	return t, nil
+}
+
+// field is the place of a name among the rule's fields; case does not matter.
+func (d *detection) field(name string) int {
+	for i, have := range d.fields {
+		if strings.EqualFold(have, name) {
+			return i
+		}
+	}
+	d.fields = append(d.fields, name)
+	return len(d.fields) - 1
 }
 
 // literal adds what one value of the rule is compared by.
@@ -132,6 +151,7 @@ func (d *detection) literal(t *test, l *yaml.Node) error {
 		if values, unset, err = d.lists.expand(l.Value); err != nil {
 			return at(l, "%v", err)
 		}
+		t.expanded = append(t.expanded, values...)
 		for _, name := range unset {
 			if !slices.Contains(d.unset, name) {
 				d.unset = append(d.unset, name)

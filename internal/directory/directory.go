@@ -97,14 +97,24 @@ func (d *Directory) Load(s Snapshot) {
 	}
 }
 
-// Observe learns from an audit record that gives or takes a role.
-func (d *Directory) Observe(r *record.Record) {
+// Fact is what an audit record said of a role and one who got or lost it.
+type Fact struct {
+	Tenant string    `json:"tenant"`
+	Key    string    `json:"key"` // his folded id or name
+	At     time.Time `json:"at"`
+	Role   Role      `json:"role"`
+	Held   bool      `json:"held"`
+	Record string    `json:"record"`
+}
+
+// Observe learns from an audit record that gives or takes a role, and returns what was new.
+func (d *Directory) Observe(r *record.Record) (learnt []Fact) {
 	if r.Category != record.AuditLogs || r.Result == "failure" {
-		return
+		return nil
 	}
 	held, isRole := roleChange(r.Operation)
 	if !isRole {
-		return
+		return nil
 	}
 	ids, names := r.Roles()
 	var roles []Role
@@ -114,9 +124,6 @@ func (d *Directory) Observe(r *record.Record) {
 	for _, name := range names {
 		roles = append(roles, canonical(Role{Name: name}))
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	t := d.tenant(r.Tenant)
 	for _, target := range r.Targets {
 		if !strings.EqualFold(target.Type, "User") && !strings.EqualFold(target.Type, "ServicePrincipal") {
 			continue
@@ -124,21 +131,34 @@ func (d *Directory) Observe(r *record.Record) {
 		for _, role := range roles {
 			for _, key := range []string{target.ID, target.UPN} {
 				if key != "" {
-					t.learn(strings.ToLower(key), change{at: r.Time, role: role, held: held, id: r.ID})
+					learnt = append(learnt, Fact{Tenant: strings.ToLower(strings.Clone(r.Tenant)), Key: strings.ToLower(strings.Clone(key)), At: r.Time, Role: role, Held: held, Record: r.ID})
 				}
 			}
 		}
 	}
+	return d.Learn(learnt)
 }
 
-func (t *tenant) learn(key string, c change) {
+// Learn takes facts that were observed, here or elsewhere, and returns those that were new.
+func (d *Directory) Learn(facts []Fact) []Fact {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.DeleteFunc(facts, func(f Fact) bool {
+		return !d.tenant(f.Tenant).learn(f.Key, change{at: f.At, role: f.Role, held: f.Held, id: f.Record})
+	})
+}
+
+func (t *tenant) learn(key string, c change) bool {
 	have := t.changes[key]
-	if slices.ContainsFunc(have, func(h change) bool { return h.id == c.id && h.role == c.role }) {
-		return
+	from := sort.Search(len(have), func(i int) bool { return !have[i].at.Before(c.at) })
+	to := from // behind those of the same time
+	for ; to < len(have) && have[to].at.Equal(c.at); to++ {
+		if have[to].id == c.id && have[to].role == c.role {
+			return false
+		}
 	}
-	have = append(have, c)
-	sort.SliceStable(have, func(i, j int) bool { return have[i].at.Before(have[j].at) })
-	t.changes[key] = have
+	t.changes[key] = slices.Insert(have, to, c)
+	return true
 }
 
 // roleChange tells role operations from all others: what gives a role that counts at once, and what takes it.
@@ -166,10 +186,13 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 	if t == nil || p.Key() == "" {
 		return Unknown, nil
 	}
-	roles := map[Role]bool{}
+	answer := No
+	if t.read.IsZero() || at.Before(t.read.Add(-holdsBack)) {
+		answer = Unknown // nobody read what else he holds
+	}
 	var changes []change
 	var holder Principal
-	for _, key := range []string{p.ID, p.UPN, p.AppID} {
+	for _, key := range [...]string{p.ID, p.UPN, p.AppID} {
 		if key == "" {
 			continue
 		}
@@ -179,15 +202,15 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 			holder = h
 		}
 	}
+	if len(changes) == 0 && len(holder.Roles) == 0 {
+		return answer, nil // as of almost everybody
+	}
+	roles := map[Role]bool{}
 	for _, c := range changes {
 		roles[c.role] = true
 	}
 	for _, r := range holder.Roles {
 		roles[r] = true
-	}
-	answer := No
-	if t.read.IsZero() || at.Before(t.read.Add(-holdsBack)) {
-		answer = Unknown // nobody read what else he holds
 	}
 	var names []string
 	for role := range roles {

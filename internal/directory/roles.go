@@ -59,9 +59,9 @@ func canonical(role Role) Role {
 		return Role{ID: old}
 	}
 	if role.ID != "" {
-		return Role{ID: strings.ToLower(role.ID)}
+		return Role{ID: strings.Clone(strings.ToLower(role.ID))} // what a Decoder gave out is written over
 	}
-	return Role{Name: strings.ToLower(role.Name)}
+	return Role{Name: strings.Clone(strings.ToLower(role.Name))}
 }
 
 // RoleName is a role's name as people know it.

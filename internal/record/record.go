@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cordon/internal/tape"
+	"github.com/cespare/xxhash/v2"
 )
 
 // Record is one log record as Entra or Azure wrote it, with what could be read from it.
@@ -46,6 +47,10 @@ func (r *Record) Digest() string {
 	}
 	return r.digest
 }
+
+// Sum tells the record's bytes from those of its other revisions, at a small part of Digest's cost: nobody but Microsoft
+// writes revisions, so it need not withstand a forger.
+func (r *Record) Sum() uint64 { return xxhash.Sum64(r.Raw) }
 
 // Fullness is how much a record says: the bytes of its properties' values, whatever stands around them. Of two
 // revisions, and of the same log from two sources, the one that says more is believed.

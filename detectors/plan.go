@@ -1,0 +1,170 @@
+package detectors
+
+import (
+	"slices"
+	"strings"
+
+	fieldtable "cordon/detectors/fields"
+	"cordon/detectors/sigma"
+	"cordon/internal/record"
+)
+
+// Plan is a set of rules made ready to run: what they read is resolved, what they wait for is indexed, what refers to
+// what is linked. It does not change once it is made, and any number of engines run it.
+type Plan struct {
+	rules        []*sigma.Rule // that look at single records
+	correlations []*correlation
+	byName       map[string]*sigma.Rule
+	base         map[string]bool // rules that only serve correlations
+	places       map[string]int  // of rules, by name
+
+	table  *fieldtable.Table
+	slots  map[string]int   // by what is read, for all rules that read it
+	read   []record.Reader  // of each slot; nil is the directory's
+	fields [][]int          // of each rule: the slots of its fields
+	words  []map[string]int // of each rule: the slots of what sentences ask of its records
+	inlets [][]*inlet       // of each rule: the correlations that ask for it
+	sights map[string]*sight
+}
+
+// sight is what the rules of one category look at.
+type sight struct {
+	index *sigma.Index
+	rules []int       // of the plan, by their places in the index
+	place map[int]int // the other way round
+	words []string    // that sentences of correlations ask of such records
+}
+
+// inlet is how a rule's records come to a correlation.
+type inlet struct {
+	to      *correlation
+	rule    int
+	groupBy []int // slots
+	counted []int
+	needs   []int
+}
+
+// Option is what a plan may be given beside its rules.
+type Option func(*Plan)
+
+// WithFields gives a plan another table of fields than the one that ships.
+func WithFields(t *fieldtable.Table) Option { return func(p *Plan) { p.table = t } }
+
+// NewPlan takes rules that come parsed and looks up what their fields mean. It refuses correlations over rules that are
+// not there.
+func NewPlan(rules []*sigma.Rule, options ...Option) (*Plan, error) {
+	p := &Plan{byName: map[string]*sigma.Rule{}, base: map[string]bool{}, places: map[string]int{}, slots: map[string]int{}, sights: map[string]*sight{}}
+	for _, o := range options {
+		o(p)
+	}
+	if p.table == nil {
+		table, err := fieldtable.Standard()
+		if err != nil {
+			return nil, err
+		}
+		p.table = table
+	}
+	if err := p.link(rules); err != nil {
+		return nil, err
+	}
+	for _, r := range rules {
+		if r.Correlation != nil {
+			continue
+		}
+		p.places[r.Name] = len(p.rules)
+		p.rules = append(p.rules, r)
+		var slots []int
+		for _, name := range r.Fields() {
+			slots = append(slots, p.slot(r, name))
+		}
+		p.fields = append(p.fields, slots)
+	}
+	p.inlets = make([][]*inlet, len(p.rules))
+	for _, c := range p.correlations {
+		for _, name := range c.over.Rules {
+			if i, single := p.places[name]; single {
+				p.inlets[i] = append(p.inlets[i], p.inlet(c, i))
+			}
+		}
+	}
+	for i, r := range p.rules {
+		words := map[string]int{}
+		for _, word := range wordsOf(r) {
+			words[word] = p.slot(r, word)
+		}
+		for _, f := range p.inlets[i] {
+			for _, word := range f.to.words {
+				words[word] = p.slot(r, word)
+			}
+		}
+		p.words = append(p.words, words)
+	}
+	p.see()
+	return p, nil
+}
+
+// privilegedField is the one fact that the directory knows and no record says.
+const privilegedField = "actor.privileged"
+
+// slot is where a rule's field is read, once for all rules that mean the same by it.
+func (p *Plan) slot(r *sigma.Rule, name string) int {
+	key, read := privilegedField, record.Reader(nil)
+	if !strings.EqualFold(name, privilegedField) {
+		meaning := p.table.Resolve(fieldtable.Name(r.LogSource().Product, r.LogSource().Service), name)
+		key, read = meaning.Key, meaning.Read
+	}
+	at, ok := p.slots[key]
+	if !ok {
+		at = len(p.read)
+		p.slots[key] = at
+		p.read = append(p.read, read)
+	}
+	return at
+}
+
+func (p *Plan) inlet(c *correlation, rule int) *inlet {
+	f, r := &inlet{to: c, rule: rule}, p.rules[rule]
+	for _, name := range c.over.GroupBy {
+		f.groupBy = append(f.groupBy, p.slot(r, c.over.Field(r.Name, name)))
+	}
+	for _, name := range c.over.Fields {
+		f.counted = append(f.counted, p.slot(r, name))
+	}
+	for _, name := range c.needs {
+		if slices.Contains(c.over.GroupBy, name) { // the name of this one's own grouping, else the record's own field
+			name = c.over.Field(r.Name, name)
+		}
+		f.needs = append(f.needs, p.slot(r, name))
+	}
+	return f
+}
+
+// see indexes the rules of each category.
+func (p *Plan) see() {
+	of := map[string][]int{}
+	for i, r := range p.rules {
+		for _, category := range r.Categories {
+			if at := of[category]; len(at) == 0 || at[len(at)-1] != i {
+				of[category] = append(at, i)
+			}
+		}
+	}
+	for category, places := range of {
+		s := &sight{rules: places, place: map[int]int{}}
+		var rules []*sigma.Rule
+		for place, i := range places {
+			rules = append(rules, p.rules[i])
+			s.place[i] = place
+			for _, f := range p.inlets[i] {
+				s.words = append(s.words, f.to.words...)
+			}
+		}
+		slices.Sort(s.words)
+		s.words = slices.Compact(s.words)
+		s.index = sigma.NewIndex(rules, func(rule, field int) int { return p.fields[places[rule]][field] })
+		p.sights[category] = s
+	}
+}
+
+// Serves says that a rule raises no finding of its own: it only serves correlations.
+func (p *Plan) Serves(name string) bool { return p.base[name] }

@@ -1,0 +1,299 @@
+package detectors
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"cordon/detectors/sigma"
+	"cordon/internal/directory"
+)
+
+// edition is that of the form in which state is kept; another one's is not read.
+const edition = 1
+
+// factsFor is how long a role that an audit record gave or took is remembered: as long as LOGS keeps the record.
+const factsFor = 35 * 24 * time.Hour
+
+// save packs what has changed since it was last called: the head, and the buckets by number. A bucket that is empty
+// has no bytes.
+func (e *Engine) save() (head []byte, changed map[int][]byte) {
+	w := &writer{}
+	w.number(edition)
+	digests := e.digests()
+	w.number(uint64(len(digests)))
+	for _, name := range slices.Sorted(maps.Keys(digests)) {
+		w.text(name)
+		w.text(digests[name])
+	}
+	w.number(uint64(len(e.tenants)))
+	for _, lower := range slices.Sorted(maps.Keys(e.tenants)) {
+		w.text(lower)
+		w.text(e.tenants[lower])
+	}
+	w.number(uint64(len(e.correlations)))
+	for i, c := range e.correlations {
+		w.text(c.rule.Name)
+		passed := e.windows[i].Passed()
+		w.number(uint64(len(passed)))
+		for _, tenant := range slices.Sorted(maps.Keys(passed)) {
+			w.text(tenant)
+			w.signed(passed[tenant].Unix())
+			w.number(uint64(passed[tenant].Nanosecond()))
+		}
+	}
+	w.number(uint64(len(e.silenced)))
+	for _, name := range slices.Sorted(maps.Keys(e.silenced)) {
+		w.text(name)
+		w.number(uint64(e.silenced[name]))
+	}
+	changed = map[int][]byte{}
+	for _, b := range e.buckets.all {
+		if b.changed {
+			changed[b.number], b.changed = e.packBucket(b), false
+		}
+	}
+	e.buckets.changed = 0
+	return w.bytes, changed
+}
+
+// digests are those of the rules, a correlation's with those of what it refers to.
+func (p *Plan) digests() map[string]string {
+	out := map[string]string{}
+	for _, r := range p.rules {
+		out[r.Name] = r.Digest
+	}
+	for _, c := range p.correlations {
+		out[c.rule.Name] = c.rule.Digest
+		for _, name := range c.over.Rules { // which come before it
+			out[c.rule.Name] += out[name]
+		}
+	}
+	return out
+}
+
+func (e *Engine) packBucket(b *bucket) []byte {
+	w := &writer{}
+	b.known = slices.DeleteFunc(b.known, func(k *kept) bool { return e.records[k.id] != k })
+	b.slots = slices.DeleteFunc(b.slots, func(s *slot) bool { return e.slots[s.finding.ID] != s })
+	old := len(b.facts)
+	b.facts = slices.DeleteFunc(b.facts, func(f directory.Fact) bool { return time.Since(f.At) > factsFor })
+	b.left -= old - len(b.facts)
+	if len(b.known)+len(b.slots)+len(b.facts) == 0 {
+		return nil
+	}
+	w.number(uint64(len(b.known)))
+	for _, k := range b.known {
+		e.packKnown(w, k)
+	}
+	w.number(uint64(len(b.slots)))
+	for _, s := range b.slots {
+		w.name(s.rule.rule.Name)
+		w.text(s.made)
+		w.text(packJSON(s.finding))
+		w.number(uint64(s.records.count))
+		w.number(s.records.sum)
+		w.number(uint64(s.extra))
+		w.flag(s.settled)
+	}
+	w.text(packJSON(b.facts))
+	return w.bytes
+}
+
+// packJSON is for what is rare and has many parts. Findings and facts are texts, numbers and times: they can be encoded.
+func packJSON(v any) string {
+	data, _ := json.Marshal(v)
+	return string(data)
+}
+
+func (e *Engine) packKnown(w *writer, k *kept) {
+	w.text(k.id)
+	w.signed(k.time)
+	w.text(k.said)
+	w.number(uint64(k.fullest))
+	held := slices.DeleteFunc(slices.Clone(k.held), func(h held) bool { _, there := h.item.Group(); return !there })
+	w.number(uint64(len(held)))
+	for _, h := range held {
+		group, _ := h.item.Group()
+		w.name(h.by.to.rule.Name)
+		w.name(h.item.Rule)
+		w.name(group.Tenant)
+		w.text(group.Key)
+		w.texts(h.item.Values)
+		w.texts(h.item.Fields)
+		w.flag(h.item.Unconfirmed)
+		w.number(uint64(h.item.Size))
+	}
+	n := 0
+	for s := k.singles; s != nil; s = s.next {
+		n++
+	}
+	w.number(uint64(n))
+	for s := k.singles; s != nil; s = s.next {
+		w.name(e.rules[s.rule].Name)
+		w.text(packJSON(s.finding))
+		w.number(uint64(len(s.sums)))
+		for _, sum := range s.sums {
+			w.number(sum)
+		}
+		w.number(uint64(s.size))
+		w.flag(s.settled)
+	}
+}
+
+// load takes over what save packed, in an engine that has seen nothing yet. same is false where other rules packed it:
+// what rests on a rule that says something else now is left out, and records must be looked at again as far back as
+// windows go.
+func (e *Engine) load(head []byte, buckets map[int][]byte) (same bool, err error) {
+	r := &reader{bytes: string(head)}
+	if is := r.number(); r.err == nil && is != edition {
+		return false, fmt.Errorf("reading the state: it is edition %d, this Cordon reads %d", is, edition)
+	}
+	before, now := map[string]string{}, e.digests()
+	for range r.count() {
+		name := r.text()
+		before[name] = r.text()
+	}
+	for range r.count() {
+		lower := r.text()
+		e.tenants[lower] = r.text()
+	}
+	for range r.count() {
+		name := r.text()
+		passed := map[string]time.Time{}
+		for range r.count() {
+			tenant := r.text()
+			passed[tenant] = time.Unix(r.signed(), int64(r.number())).UTC()
+		}
+		if c := e.correlation(name); c != nil && before[name] == now[name] {
+			for tenant, mark := range passed {
+				e.windows[c.at].PassTo(tenant, mark)
+			}
+		}
+	}
+	for range r.count() {
+		name := r.text()
+		e.silenced[name] = int(r.number())
+	}
+	unchanged := func(name string) bool { d, ok := now[name]; return ok && before[name] == d }
+	for _, number := range slices.Sorted(maps.Keys(buckets)) {
+		if r.err != nil {
+			break
+		}
+		e.buckets.upTo(number)
+		if len(buckets[number]) > 0 {
+			r.bytes, r.names = string(buckets[number]), nil
+			e.loadBucket(r, e.buckets.all[number], unchanged)
+		}
+	}
+	if r.err != nil {
+		return false, fmt.Errorf("reading the state: %w", r.err)
+	}
+	e.buckets.loaded()
+	return maps.Equal(before, now), nil
+}
+
+func (p *Plan) correlation(name string) *correlation {
+	for _, c := range p.correlations {
+		if c.rule.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+func (e *Engine) loadBucket(r *reader, b *bucket, unchanged func(name string) bool) {
+	for range r.count() {
+		k := e.loadKnown(r, unchanged)
+		if r.err != nil {
+			return
+		}
+		k.bucket = b
+		b.known = append(b.known, k)
+		e.records[k.id] = k
+	}
+	for range r.count() {
+		s := &slot{rule: e.correlation(r.name()), bucket: b, made: r.text()}
+		unpackJSON(r, &s.finding)
+		s.records = set{int(r.number()), r.number()}
+		s.extra, s.settled = int(r.number()), r.flag()
+		if r.err != nil || s.rule == nil {
+			continue
+		}
+		b.slots = append(b.slots, s)
+		e.slots[s.finding.ID] = s
+		if s.finding.Withdrawn == "" && unchanged(s.rule.rule.Name) {
+			e.made[s.made] = append(e.made[s.made], s.finding.ID)
+			if s.finding.Unconfirmed && !s.settled {
+				e.openSlot[s] = true
+			}
+		}
+	}
+	unpackJSON(r, &b.facts)
+	b.left = len(b.known) + len(b.slots) + len(b.facts)
+	e.directory.Learn(slices.Clone(b.facts))
+}
+
+func unpackJSON(r *reader, into any) {
+	text := r.text()
+	if r.err == nil {
+		if err := json.Unmarshal([]byte(text), into); err != nil {
+			r.err = err
+		}
+	}
+}
+
+func (e *Engine) loadKnown(r *reader, unchanged func(name string) bool) *kept {
+	k := &kept{id: r.text(), time: r.signed(), said: r.text(), fullest: int32(r.number())}
+	for range r.count() {
+		correlation, rule, tenant, key := r.name(), r.name(), r.name(), r.text()
+		it := sigma.Item{ID: k.id, Time: time.Unix(0, k.time).UTC(), Rule: rule, Values: r.texts(), Fields: r.texts(), Unconfirmed: r.flag(), Size: int32(r.number())}
+		place, ok := e.places[rule]
+		if r.err != nil || !ok || !unchanged(rule) || !unchanged(correlation) {
+			continue
+		}
+		for _, f := range e.inlets[place] {
+			if f.to.rule.Name == correlation {
+				now, _ := e.windows[f.to.at].Put(nil, sigma.Group{Tenant: e.tenant(tenant), Key: key}, it)
+				k.hold(f, now)
+			}
+		}
+	}
+	for range r.count() {
+		name := r.name()
+		s := &single{of: k}
+		unpackJSON(r, &s.finding)
+		for range r.count() {
+			s.sums = append(s.sums, r.number())
+		}
+		s.size, s.settled = int(r.number()), r.flag()
+		place, ok := e.places[name]
+		if r.err != nil || !ok || len(s.finding.Proof) == 0 {
+			continue
+		}
+		s.rule, s.next, k.singles = place, k.singles, s
+		e.watch(s)
+	}
+	return k
+}
+
+// upTo makes room for a bucket of this number.
+func (b *buckets) upTo(number int) {
+	for len(b.all) <= number {
+		b.all = append(b.all, &bucket{number: len(b.all)})
+	}
+}
+
+// loaded makes the empty buckets free and fills the last that is not full.
+func (b *buckets) loaded() {
+	for _, at := range b.all {
+		switch {
+		case at.left == 0:
+			b.free = append(b.free, at.number)
+		case at.left < bucketSize:
+			b.filling = at
+		}
+	}
+}
