@@ -13,8 +13,8 @@ import (
 )
 
 // correlate hands a record that a rule matched to the correlations that ask for the rule, and takes away one whose
-// fuller revision contradicts an unconfirmed match.
-func (e *Engine) correlate(rule *sigma.Rule, v event, truth sigma.Truth, position string) {
+// fuller revision contradicts an unconfirmed match, or is suppressed by an exception.
+func (e *Engine) correlate(rule *sigma.Rule, v event, truth sigma.Truth, by, position string) {
 	if len(e.serves[rule.Name]) == 0 {
 		return
 	}
@@ -23,6 +23,10 @@ func (e *Engine) correlate(rule *sigma.Rule, v event, truth sigma.Truth, positio
 		return // the fuller revision has been looked at
 	}
 	for _, c := range e.serves[rule.Name] {
+		if by != "" {
+			c.uncount(rule, v, size)
+			continue
+		}
 		if !truth.Holds() {
 			if had, unconfirmed := c.Unconfirmed(v.ID, rule.Name); unconfirmed && size >= had {
 				c.Remove(v.ID, rule.Name)
@@ -248,7 +252,7 @@ func (e *Engine) tell(c *correlator, id, made string, in sigma.Slot, items []*si
 	}
 	rule := c.rule
 	f := finding.Finding{ID: id, Rule: rule.Name, Title: rule.Title, Level: levelFor(rule, principal), Kind: rule.Custom.Kind,
-		Techniques: rule.Techniques, Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Tenant: e.tenants[in.Group.Tenant],
+		Techniques: rule.Techniques, Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Mode: e.quiet(rule.Name), Tenant: e.tenants[in.Group.Tenant],
 		Time: in.Time, Principal: principal, Actor: principal, Unconfirmed: unconfirmed, Count: len(records), Revision: s.finding.Revision}
 	users := map[string]bool{}
 	for record := range records {

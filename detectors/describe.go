@@ -12,7 +12,7 @@ import (
 // describe says who did what to whom in a record that a rule matched.
 func (e *Engine) describe(rule *sigma.Rule, v event) finding.Finding {
 	f := finding.Finding{Rule: rule.Name, Title: rule.Title, Kind: rule.Custom.Kind, Techniques: rule.Techniques,
-		Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Tenant: v.Tenant, Time: v.Time}
+		Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Mode: e.quiet(rule.Name), Tenant: v.Tenant, Time: v.Time}
 	f.Actor = e.principal(v, v.Actor)
 	for _, t := range v.Targets {
 		f.Targets = append(f.Targets, object(rule, v.Record, t))

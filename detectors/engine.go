@@ -38,6 +38,9 @@ type Engine struct {
 	actors   map[string]finding.Principal // of the same records
 	fullest  map[string]fullest           // revisions of privileged principals' records, by record id
 	silenced map[string]int               // rules that an unknown fact kept from firing
+
+	tuning
+	exceptions exceptions
 }
 
 // fullest is the fullest revision of a record that was looked at: revisions come in any order, above all after a
@@ -88,11 +91,19 @@ func NewEngine(rules []*sigma.Rule, d *directory.Directory, options ...Option) (
 		}
 		e.table = table
 	}
+	rules, err := sigma.Except(rules)
+	if err != nil {
+		return nil, err
+	}
 	if err := e.link(rules); err != nil {
 		return nil, err
 	}
+	if err := e.tune(rules); err != nil {
+		return nil, err
+	}
+	e.except(rules)
 	for _, r := range rules {
-		if r.Correlation == nil {
+		if r.Correlation == nil && !e.idle(r.Name) {
 			e.rules = append(e.rules, r)
 			e.views = append(e.views, e.viewOf(r))
 		}
@@ -107,13 +118,7 @@ func NewEngine(rules []*sigma.Rule, d *directory.Directory, options ...Option) (
 
 // viewOf resolves the names that a rule uses, once for all records.
 func (e *Engine) viewOf(r *sigma.Rule) fieldtable.View {
-	var names []string
-	for _, c := range r.Clauses() {
-		if !c.Keywords && c.Field != "" {
-			names = append(names, c.Field)
-		}
-	}
-	return e.table.View(fieldtable.Name(r.LogSource().Product, r.LogSource().Service), names)
+	return e.table.View(fieldtable.Name(r.LogSource().Product, r.LogSource().Service), fieldsOf(r.Clauses()))
 }
 
 // Explain says why a rule that is no correlation holds for a record or does not, whatever the record's category.
@@ -175,18 +180,19 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 		if truth == sigma.Unknown {
 			e.silenced[rule.Name]++
 		}
+		by := e.suppressor(rule, v, truth)
 		if !e.base[rule.Name] {
-			out = append(out, e.single(rule, v, truth, position)...)
+			out = append(out, e.single(rule, v, truth, by, position)...)
 		}
-		e.correlate(rule, v, truth, position)
+		e.correlate(rule, v, truth, by, position)
 	}
 	return out
 }
 
 const contradicted = "a fuller revision of the record contradicts it"
 
-// single raises, revises or withdraws the finding that a rule makes of one record.
-func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position string) []finding.Finding {
+// single raises, revises or withdraws the finding that a rule makes of one record; by is the exception that suppresses it.
+func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, by, position string) []finding.Finding {
 	id := rule.Name + "/" + v.ID
 	s := e.singles[id]
 	if !truth.Holds() {
@@ -201,6 +207,7 @@ func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position s
 	proof := proofOf(v, position)
 	if s == nil {
 		f := e.describe(rule, v)
+		f.Suppressed = by
 		f.ID, f.Revision, f.Unconfirmed = id, 1, truth == sigma.TrueAbsent
 		f.Proof, f.Count = []finding.Proof{proof}, 1
 		size := v.Fullness()
@@ -217,7 +224,7 @@ func (e *Engine) single(rule *sigma.Rule, v event, truth sigma.Truth, position s
 	proof.Positions = append(slices.Clone(s.finding.Proof[0].Positions), position)
 	if v.Fullness() >= s.size { // the fuller revision is what the finding tells
 		f := e.describe(rule, v)
-		f.ID, f.Revision, f.Count = id, s.finding.Revision, 1
+		f.ID, f.Revision, f.Count, f.Suppressed = id, s.finding.Revision, 1, by
 		f.Unconfirmed = s.finding.Unconfirmed && truth == sigma.TrueAbsent && !s.settled
 		f.Proof = []finding.Proof{proof}
 		s.finding, s.size = f, v.Fullness()
@@ -312,6 +319,7 @@ func (e *Engine) Silenced() map[string]int { return e.silenced }
 
 // Forget drops state about event times before t.
 func (e *Engine) Forget(t time.Time) {
+	e.exceptions.forget(t)
 	for _, c := range e.correlators {
 		c.Correlator.Forget(t)
 	}
