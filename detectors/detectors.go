@@ -33,7 +33,8 @@ type Room struct {
 	footprints footprints
 	watermarks *watermarks
 	cleared    time.Time
-	since      int // records since the last flush
+	since      int                  // records since the last flush
+	before     map[SuppressedBy]int // what exceptions had suppressed when it had read back
 }
 
 const (
@@ -138,6 +139,7 @@ func (r *Room) rebuild(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading back: %w", err)
 	}
+	r.counted()
 	return finding.Publish(ctx, r.bus, r.engine.Current())
 }
 

@@ -1,10 +1,12 @@
 package detectors
 
 import (
+	"maps"
 	"time"
 
 	fieldtable "cordon/detectors/fields"
 	"cordon/detectors/sigma"
+	"cordon/internal/record"
 )
 
 // SuppressedBy names a rule and the exception that suppressed a match of it.
@@ -59,13 +61,7 @@ func (e *Engine) suppressor(rule *sigma.Rule, v event, truth sigma.Truth) string
 	if again && before.size > now.size {
 		return before.by
 	}
-	for _, f := range rule.Exceptions {
-		view, ours := e.exceptions.views[f][rule]
-		if v.view = view; ours && f.Suppresses(v, v.Time) {
-			now.by = f.Name
-			break
-		}
-	}
+	now.by = e.firstException(rule, v)
 	if again || now.by != "" {
 		e.exceptions.seen[key] = now
 	}
@@ -73,6 +69,26 @@ func (e *Engine) suppressor(rule *sigma.Rule, v event, truth sigma.Truth) string
 		e.exceptions.count[SuppressedBy{rule.Name, now.by}]++
 	}
 	return now.by
+}
+
+func (e *Engine) firstException(rule *sigma.Rule, v event) string {
+	for _, f := range rule.Exceptions {
+		view, ours := e.exceptions.views[f][rule]
+		if v.view = view; ours && f.Suppresses(v, v.Time) {
+			return f.Name
+		}
+	}
+	return ""
+}
+
+// Suppressor is the name of the exception that suppresses a rule's match of a record; "" where none does, or where the
+// rule does not match. Nothing is counted.
+func (e *Engine) Suppressor(rule *sigma.Rule, rec *record.Record) string {
+	v := e.event(rec, e.viewOf(rule))
+	if !rule.Match(v).Holds() {
+		return ""
+	}
+	return e.firstException(rule, v)
 }
 
 // uncount takes from a correlation a record that it has counted, where this revision says as much or more.
@@ -101,4 +117,24 @@ func fieldsOf(clauses []sigma.Clause) (names []string) {
 		}
 	}
 	return names
+}
+
+// counted begins to count what is suppressed from here on: what was read back at the start was counted before it.
+func (r *Room) counted() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.before = maps.Clone(r.engine.Suppressed())
+}
+
+// Suppressed counts the records that exceptions have kept from rules since the room began to work.
+func (r *Room) Suppressed() map[SuppressedBy]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := map[SuppressedBy]int{}
+	for by, n := range r.engine.Suppressed() {
+		if n -= r.before[by]; n > 0 {
+			out[by] = n
+		}
+	}
+	return out
 }

@@ -1,6 +1,7 @@
 package detectors
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -77,3 +78,12 @@ func (e *Engine) quiet(rule string) string {
 	}
 	return ""
 }
+
+// Mode is a rule's mode: off, audit or on.
+func (e *Engine) Mode(rule string) string { return cmp.Or(e.modes[rule], finding.On) }
+
+// Mode is a rule's mode: off, audit or on.
+func (r *Room) Mode(rule string) string { return r.engine.Mode(rule) }
+
+// Serves says that a rule raises no finding of its own.
+func (r *Room) Serves(rule string) bool { return r.engine.Serves(rule) }
