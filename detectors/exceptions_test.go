@@ -146,7 +146,7 @@ func TestModes(t *testing.T) {
 	require.Equal(t, map[string]string{"recorded": "", "loud": "", "unsaid": "", "often": "", "said": ""}, modes(e), "tests hear every rule")
 	require.Empty(t, e.Suppressed())
 
-	for asked, want := range map[string]string{"lod": "modes.lod: there is no rule of that name; did you mean loud?", "ours": "modes.ours: there is no rule of that name"} {
+	for asked, want := range map[string]string{"recorted": "modes.recorted: there is no rule of that name; did you mean recorded?", "ours": "modes.ours: there is no rule of that name"} {
 		_, err = NewEngine(all, known(), WithModes(map[string]string{asked: "on"}))
 		require.ErrorContains(t, err, want)
 	}

@@ -41,6 +41,7 @@ func TestOutput(t *testing.T) {
 		"list-json":        {run: func(out *bytes.Buffer) error { return book.List(out, true) }},
 		"show":             {run: func(out *bytes.Buffer) error { return book.Show(out, "pass-given", noon) }},
 		"show-never":       {run: func(out *bytes.Buffer) error { return book.Show(out, "7b0d1f7a-0002-4c1e-8a53-111111111111", noon) }},
+		"show-exceptions":  {run: func(out *bytes.Buffer) error { return book.Show(out, "too-wide", noon) }},
 		"check":            {run: func(out *bytes.Buffer) error { return book.Check(out, false, false) }, wrong: true},
 		"check-json":       {run: func(out *bytes.Buffer) error { return book.Check(out, true, false) }, wrong: true},
 		"test":             {run: func(out *bytes.Buffer) error { return book.Test(out, true) }},
