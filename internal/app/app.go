@@ -104,9 +104,10 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 	if a.bus, err = bus.Open(ctx, bus.Config{Dir: cfg.Data, URL: cfg.NATS, LogsMaxBytes: cfg.LogsMax, Recent: bus.RecentOf(cfg.MemoryBytes()), Replicas: replicas(cfg), Log: o.Log}); err != nil {
 		return nil, err
 	}
+	opened := a.bus // an error returns no application
 	defer func() {
 		if err != nil {
-			a.bus.Close()
+			opened.Close()
 		}
 	}()
 	if a.crew, err = newCrew(a); err != nil {
