@@ -8,8 +8,8 @@ import (
 )
 
 // correlate hands a record that a rule matched to the correlations that ask for the rule, and takes away one whose
-// fuller revision contradicts an unconfirmed match.
-func (e *Engine) correlate(k *kept, v *event, truth sigma.Truth, position string, words []string) *kept {
+// fuller revision contradicts an unconfirmed match, or is suppressed by an exception.
+func (e *Engine) correlate(k *kept, v *event, truth sigma.Truth, by, position string, words []string) *kept {
 	inlets := e.inlets[v.rule]
 	if len(inlets) == 0 {
 		return k
@@ -20,6 +20,13 @@ func (e *Engine) correlate(k *kept, v *event, truth sigma.Truth, position string
 	}
 	for _, f := range inlets {
 		old := k.item(f)
+		if by != "" {
+			if old != nil && size >= old.Size {
+				e.windows[f.to.at].Take(old)
+				e.buckets.touch(k)
+			}
+			continue
+		}
 		if !truth.Holds() {
 			if old != nil && old.Unconfirmed && size >= old.Size {
 				e.windows[f.to.at].Take(old)

@@ -13,7 +13,7 @@ import (
 func (e *Engine) describe(v *event) finding.Finding {
 	rule := e.rules[v.rule]
 	f := finding.Finding{Rule: rule.Name, Title: rule.Title, Kind: rule.Custom.Kind, Techniques: rule.Techniques,
-		Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Tenant: v.Tenant, Time: v.Time}
+		Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Mode: e.quiet(rule.Name), Tenant: v.Tenant, Time: v.Time}
 	f.Actor = e.principal(v, v.Actor)
 	for _, t := range v.Targets {
 		f.Targets = append(f.Targets, object(rule, v.Record, t))

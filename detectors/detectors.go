@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -33,7 +34,8 @@ type Room struct {
 	footprints footprints
 	watermarks *watermarks
 	cleared    time.Time
-	since      int // records since the last flush
+	since      int                  // records since the last flush
+	before     map[SuppressedBy]int // what exceptions had suppressed when it had read back
 }
 
 const (
@@ -138,6 +140,7 @@ func (r *Room) rebuild(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading back: %w", err)
 	}
+	r.before = maps.Clone(r.engine.Suppressed())
 	return finding.Publish(ctx, r.bus, r.engine.Current())
 }
 
@@ -209,6 +212,25 @@ func (r *Room) settle() []finding.Finding {
 	}
 	return r.engine.SettleEach(r.watermarks.of)
 }
+
+// Suppressed counts the records that exceptions have kept from rules since the room began to work.
+func (r *Room) Suppressed() map[SuppressedBy]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := map[SuppressedBy]int{}
+	for by, n := range r.engine.Suppressed() {
+		if n -= r.before[by]; n > 0 {
+			out[by] = n
+		}
+	}
+	return out
+}
+
+// Mode is a rule's mode: off, audit or on.
+func (r *Room) Mode(rule string) string { return r.engine.Mode(rule) }
+
+// Serves says that a rule raises no finding of its own.
+func (r *Room) Serves(rule string) bool { return r.engine.Serves(rule) }
 
 func (r *Room) announced(ctx context.Context, m jetstream.Msg, take func([]byte, uint64) error) error {
 	meta, err := m.Metadata()

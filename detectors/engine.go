@@ -34,9 +34,10 @@ type Engine struct {
 	openSlot map[*slot]bool
 	changed  map[*slot]bool // since the last Flush
 
-	buckets  buckets
-	packed   []byte         // used for one record after another
-	silenced map[string]int // rules that an unknown fact kept from firing
+	buckets    buckets
+	packed     []byte         // used for one record after another
+	silenced   map[string]int // rules that an unknown fact kept from firing
+	suppressed map[SuppressedBy]int
 }
 
 // NewEngine plans rules and returns an engine for them.
@@ -51,7 +52,7 @@ func NewEngine(rules []*sigma.Rule, d *directory.Directory, options ...Option) (
 // Engine returns an engine that has seen nothing yet.
 func (p *Plan) Engine(d *directory.Directory) *Engine {
 	e := &Engine{Plan: p, directory: d, event: newEvent(p, d), found: sigma.NewCandidates(), records: map[string]*kept{}, slots: map[string]*slot{},
-		made: map[string][]string{}, tenants: map[string]string{}, open: map[*single]bool{}, openSlot: map[*slot]bool{}, changed: map[*slot]bool{}, silenced: map[string]int{}}
+		made: map[string][]string{}, tenants: map[string]string{}, open: map[*single]bool{}, openSlot: map[*slot]bool{}, changed: map[*slot]bool{}, silenced: map[string]int{}, suppressed: map[SuppressedBy]int{}}
 	for _, c := range p.correlations {
 		e.windows = append(e.windows, sigma.NewCorrelator(c.rule.Name, c.over, len(c.above) > 0))
 	}
@@ -61,7 +62,7 @@ func (p *Plan) Engine(d *directory.Directory) *Engine {
 // Explain says why a rule that is no correlation holds for a record or does not, whatever the record's category.
 func (e *Engine) Explain(r *sigma.Rule, rec *record.Record) sigma.Explanation {
 	e.event.take(rec)
-	e.event.rule = slices.Index(e.Plan.rules, r)
+	e.event.lookAs(e.places[r.Name])
 	return r.Explain(e.event)
 }
 
@@ -99,7 +100,7 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 	}
 	var out []finding.Finding
 	for place := e.found.Next(0); place >= 0; place = e.found.Next(place + 1) {
-		v.rule = s.rules[place]
+		v.lookAs(s.rules[place])
 		rule := e.rules[v.rule]
 		truth := rule.Match(v)
 		if truth == sigma.Unknown {
@@ -108,12 +109,16 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 		if !truth.Holds() && k == nil {
 			continue
 		}
+		by := ""
+		if truth.Holds() && len(e.exceptions[v.rule]) > 0 {
+			k, by = e.suppressor(k, v)
+		}
 		if !e.base[rule.Name] {
 			var found []finding.Finding
-			k, found = e.single(k, v, truth, position)
+			k, found = e.single(k, v, truth, by, position)
 			out = append(out, found...)
 		}
-		k = e.correlate(k, v, truth, position, s.words)
+		k = e.correlate(k, v, truth, by, position, s.words)
 	}
 	return out
 }

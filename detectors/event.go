@@ -13,7 +13,8 @@ type event struct {
 	*record.Record
 	plan      *Plan
 	directory *directory.Directory
-	rule      int // of the plan, that looks
+	rule      int   // of the plan, that looks
+	fields    []int // its, or its exception's
 
 	asked      bool // the directory
 	privileged directory.Known
@@ -73,7 +74,10 @@ func (v *event) look(i int) record.Values {
 var yes, no = []string{"true"}, []string{"false"}
 
 // Field is what the record holds in a field of the rule that looks.
-func (v *event) Field(i int) record.Values { return v.Slot(v.plan.fields[v.rule][i]) }
+func (v *event) Field(i int) record.Values { return v.Slot(v.fields[i]) }
+
+// lookAs has a rule look.
+func (v *event) lookAs(rule int) { v.rule, v.fields = rule, v.plan.fields[rule] }
 
 // standing is what the directory knew about the actor at the record's time.
 func (v *event) standing() (directory.Known, []string) {

@@ -17,7 +17,8 @@ type kept struct {
 	// fullest are the bytes of the fullest revision of a privileged principal's record: revisions come in any order, above
 	// all after a restart, and the poorer one must not raise what the fuller one has contradicted. Those of privileged
 	// principals are kept alone: they are few, and theirs are the absences that prove something.
-	fullest int32
+	fullest    int32
+	suppressed []suppression
 }
 
 // held is the record as an item of a correlation.

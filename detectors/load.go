@@ -18,7 +18,8 @@ var notRules = []string{"lists.yml", fieldtable.File, vocabulary.File}
 
 // Load reads every rule below a folder: *.yml, but lists.yml, fields.yml, vocabulary.yml and the *.test.yml beside the
 // rules. Rules may name
-// the lists of the folder and the directory's lists of privileged roles.
+// the lists of the folder and the directory's lists of privileged roles. Filters come with the rules that they name, as
+// their exceptions.
 func Load(rules fs.FS) ([]*sigma.Rule, error) {
 	lists := sigma.Lists(directory.Lists())
 	if f, err := rules.Open("lists.yml"); err == nil {
@@ -47,6 +48,9 @@ func Load(rules fs.FS) ([]*sigma.Rule, error) {
 		return err
 	})
 	if err != nil {
+		return nil, fmt.Errorf("loading rules: %w", err)
+	}
+	if all, err = sigma.Except(all); err != nil {
 		return nil, fmt.Errorf("loading rules: %w", err)
 	}
 	return all, nil

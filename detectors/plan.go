@@ -25,6 +25,9 @@ type Plan struct {
 	words  []map[string]int // of each rule: the slots of what sentences ask of its records
 	inlets [][]*inlet       // of each rule: the correlations that ask for it
 	sights map[string]*sight
+
+	tuning
+	exceptions [][]exception // of each rule
 }
 
 // sight is what the rules of one category look at.
@@ -64,11 +67,18 @@ func NewPlan(rules []*sigma.Rule, options ...Option) (*Plan, error) {
 		}
 		p.table = table
 	}
+	rules, err := sigma.Except(rules)
+	if err != nil {
+		return nil, err
+	}
 	if err := p.link(rules); err != nil {
 		return nil, err
 	}
+	if err := p.tune(rules); err != nil {
+		return nil, err
+	}
 	for _, r := range rules {
-		if r.Correlation != nil {
+		if r.Correlation != nil || p.idle(r.Name) {
 			continue
 		}
 		p.places[r.Name] = len(p.rules)
@@ -78,6 +88,7 @@ func NewPlan(rules []*sigma.Rule, options ...Option) (*Plan, error) {
 			slots = append(slots, p.slot(r, name))
 		}
 		p.fields = append(p.fields, slots)
+		p.exceptions = append(p.exceptions, p.except(r))
 	}
 	p.inlets = make([][]*inlet, len(p.rules))
 	for _, c := range p.correlations {

@@ -83,6 +83,11 @@ func (w *world) runUntil(done func() bool) {
 	require.NoError(w, err)
 	room, err := New(w.bus, all, admins(), []string{ownApp}, record.DefaultLateness(), clock.Wall{}, zap.NewNop())
 	require.NoError(w, err)
+	w.runThis(room, done)
+}
+
+func (w *world) runThis(room *Room, done func() bool) {
+	w.Helper()
 	ctx, cancel := context.WithCancel(w.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- room.Run(ctx) }()

@@ -32,8 +32,9 @@ func (k *kept) single(rule int) *single {
 
 const contradicted = "a fuller revision of the record contradicts it"
 
-// single raises, revises or withdraws the finding that a rule makes of one record.
-func (e *Engine) single(k *kept, v *event, truth sigma.Truth, position string) (*kept, []finding.Finding) {
+// single raises, revises or withdraws the finding that a rule makes of one record; by is the exception that suppresses
+// it.
+func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position string) (*kept, []finding.Finding) {
 	s := k.single(v.rule)
 	if !truth.Holds() {
 		if s == nil || !s.finding.Unconfirmed || s.settled || s.finding.Withdrawn != "" || v.Fullness() < s.size {
@@ -54,7 +55,7 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, position string) (
 		k = e.know(k, v)
 		f := e.describe(v)
 		f.ID, f.Revision, f.Unconfirmed = e.rules[v.rule].Name+"/"+v.ID, 1, truth == sigma.TrueAbsent
-		f.Proof, f.Count = []finding.Proof{proof}, 1
+		f.Proof, f.Count, f.Suppressed = []finding.Proof{proof}, 1, by
 		size := v.Fullness()
 		if full := int(k.fullest); f.Unconfirmed && full > size {
 			f.Revision, f.Withdrawn, size = 2, contradicted, full // as if they had come in the other order
@@ -66,7 +67,7 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, position string) (
 		proof.Positions = append(slices.Clone(s.finding.Proof[0].Positions), position)
 		if v.Fullness() >= s.size { // the fuller revision is what the finding tells
 			f := e.describe(v)
-			f.ID, f.Revision, f.Count = s.finding.ID, s.finding.Revision, 1
+			f.ID, f.Revision, f.Count, f.Suppressed = s.finding.ID, s.finding.Revision, 1, by
 			f.Unconfirmed = s.finding.Unconfirmed && truth == sigma.TrueAbsent && !s.settled
 			f.Proof = []finding.Proof{proof}
 			s.finding, s.size = f, v.Fullness()

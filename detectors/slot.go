@@ -133,7 +133,7 @@ func (e *Engine) tell(c *correlation, id, made string, in sigma.Slot, items []*s
 	}
 	rule := c.rule
 	f := finding.Finding{ID: id, Rule: rule.Name, Title: rule.Title, Level: levelFor(rule, principal), Kind: rule.Custom.Kind,
-		Techniques: rule.Techniques, Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Tenant: e.tenants[in.Group.Tenant],
+		Techniques: rule.Techniques, Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Mode: e.quiet(rule.Name), Tenant: e.tenants[in.Group.Tenant],
 		Time: in.Time, Principal: principal, Actor: principal, Unconfirmed: unconfirmed, Count: of.count, Revision: s.finding.Revision}
 	first := e.first(records)
 	for _, w := range first {

@@ -1,10 +1,12 @@
 package detectors
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"cordon/detectors/sigma"
@@ -44,6 +46,14 @@ func (e *Engine) save() (head []byte, changed map[int][]byte) {
 			w.number(uint64(passed[tenant].Nanosecond()))
 		}
 	}
+	w.number(uint64(len(e.suppressed)))
+	for _, by := range slices.SortedFunc(maps.Keys(e.suppressed), func(a, b SuppressedBy) int {
+		return cmp.Or(strings.Compare(a.Rule, b.Rule), strings.Compare(a.Exception, b.Exception))
+	}) {
+		w.text(by.Rule)
+		w.text(by.Exception)
+		w.number(uint64(e.suppressed[by]))
+	}
 	w.number(uint64(len(e.silenced)))
 	for _, name := range slices.Sorted(maps.Keys(e.silenced)) {
 		w.text(name)
@@ -64,6 +74,9 @@ func (p *Plan) digests() map[string]string {
 	out := map[string]string{}
 	for _, r := range p.rules {
 		out[r.Name] = r.Digest
+		for _, f := range r.Exceptions {
+			out[r.Name] += f.Digest()
+		}
 	}
 	for _, c := range p.correlations {
 		out[c.rule.Name] = c.rule.Digest
@@ -141,6 +154,12 @@ func (e *Engine) packKnown(w *writer, k *kept) {
 		w.number(uint64(s.size))
 		w.flag(s.settled)
 	}
+	w.number(uint64(len(k.suppressed)))
+	for _, s := range k.suppressed {
+		w.name(e.rules[s.rule].Name)
+		w.name(s.by)
+		w.number(uint64(s.size))
+	}
 }
 
 // load takes over what save packed, in an engine that has seen nothing yet. same is false where other rules packed it:
@@ -172,6 +191,10 @@ func (e *Engine) load(head []byte, buckets map[int][]byte) (same bool, err error
 				e.windows[c.at].PassTo(tenant, mark)
 			}
 		}
+	}
+	for range r.count() {
+		by := SuppressedBy{r.text(), r.text()}
+		e.suppressed[by] = int(r.number())
 	}
 	for range r.count() {
 		name := r.text()
@@ -275,6 +298,12 @@ func (e *Engine) loadKnown(r *reader, unchanged func(name string) bool) *kept {
 		}
 		s.rule, s.next, k.singles = place, k.singles, s
 		e.watch(s)
+	}
+	for range r.count() {
+		rule, by, size := r.name(), r.name(), int32(r.number())
+		if place, ok := e.places[rule]; ok && unchanged(rule) {
+			k.suppressed = append(k.suppressed, suppression{place, by, size})
+		}
 	}
 	return k
 }

@@ -75,6 +75,9 @@ func (c *Conductor) finding(ctx context.Context, msg jetstream.Msg) error {
 		return nil // nobody to contain: it stays a finding
 	}
 	subject := bus.IncidentSubject(f.Principal.Home, f.Principal.ID)
+	if f.Quiet() != "" {
+		return c.retry(ctx, subject, func(h *incident.History) ([]incident.Event, error) { return c.silenced(h, f) })
+	}
 	err := c.retry(ctx, subject, func(h *incident.History) ([]incident.Event, error) { return c.join(ctx, h, f) })
 	if err != nil {
 		return err
@@ -113,7 +116,7 @@ func (c *Conductor) retry(ctx context.Context, subject string, decide func(*inci
 func (c *Conductor) join(ctx context.Context, h *incident.History, f finding.Finding) ([]incident.Event, error) {
 	if i := h.Open(); i != nil {
 		n := slices.IndexFunc(i.Findings, func(have finding.Finding) bool { return have.ID == f.ID })
-		if n >= 0 && i.Findings[n].Revision >= f.Revision {
+		if n >= 0 && i.Findings[n].Revision >= f.Revision && (i.Findings[n].Quiet() == "" || i.Findings[n].Revision > f.Revision) {
 			return nil, nil
 		}
 		return c.joined(f)
@@ -224,6 +227,7 @@ func (c *Conductor) earlier(ctx context.Context, h *incident.History, f finding.
 	if err != nil {
 		return nil, fmt.Errorf("looking for earlier findings: %w", err)
 	}
+	order = slices.DeleteFunc(order, func(id string) bool { return latest[id].Quiet() != "" })
 	if len(order) > mostEarlier {
 		order = order[len(order)-mostEarlier:]
 	}

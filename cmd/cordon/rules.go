@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"cordon/internal/app/rulebook"
 	"github.com/spf13/cobra"
 )
@@ -51,7 +53,7 @@ func rulesShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return book.Show(cmd.OutOrStdout(), args[0])
+			return book.Show(cmd.OutOrStdout(), args[0], time.Now())
 		},
 	}
 	rulesFlag(cmd, &folder)

@@ -20,7 +20,7 @@ func TestRulesOfAFolder(t *testing.T) {
 
 	status, out, _ = command(t, "", "rules", "list", "--rules", dir, "--json")
 	require.Zero(t, status)
-	require.Contains(t, out, `"name":"never","title":"Never","level":"medium","categories":["AuditLogs"],"state":"impossible"`)
+	require.Contains(t, out, `"name":"never","title":"Never","level":"medium","mode":"audit","categories":["AuditLogs"],"state":"impossible"`)
 
 	status, out, _ = command(t, "", "rules", "show", "--rules", dir, "r.yml")
 	require.Zero(t, status)

@@ -227,7 +227,7 @@ func (r runner) variant(test file, v variant, kind, rule string) error {
 func (r runner) engine(holders []directory.Principal) (*detectors.Engine, error) {
 	d := directory.New()
 	d.Load(directory.Snapshot{Tenant: tenant, Read: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Principals: holders})
-	return detectors.NewEngine(r.rules, d, detectors.WithFields(r.table))
+	return detectors.NewEngine(r.rules, d, detectors.WithFields(r.table), detectors.Untuned())
 }
 
 // run feeds an example's records to all rules and returns the findings by rule.

@@ -35,9 +35,10 @@ type Custom struct {
 	Playbook        string `yaml:"playbook"`         // where the playbook's own opens-on is not enough
 	PrivilegedLevel string `yaml:"privileged-level"` // level where the principal is privileged
 	Says            string `yaml:"says"`             // the finding in one sentence, with {fields}
+	Mode            string `yaml:"mode"`             // off, audit (where nothing is said) or on
 }
 
-// Rule is a Sigma rule or, where Correlation is set, a correlation.
+// Rule is a Sigma rule or, where Correlation is set, a correlation, or, where Filter is set, an exception from others.
 type Rule struct {
 	Name           string
 	ID             string
@@ -54,6 +55,8 @@ type Rule struct {
 
 	Categories  []string // record categories that the log source stands for
 	Correlation *Correlation
+	Filter      *Filter
+	Exceptions  []*Filter // that name it, once Except has linked them
 
 	source    LogSource
 	condition string
@@ -104,7 +107,7 @@ func ParseLists(file string, in io.Reader) (Lists, error) {
 	return l, nil
 }
 
-// Parse reads the rules of one file, which may hold several documents. Errors name file and line and what was
+// Parse reads the rules, correlations and filters of one file, which may hold several documents. Errors name file and line and what was
 // expected there.
 func Parse(file string, in io.Reader, lists Lists) ([]*Rule, error) {
 	text, err := io.ReadAll(io.LimitReader(in, maxFile+1))
@@ -130,6 +133,9 @@ func Parse(file string, in io.Reader, lists Lists) ([]*Rule, error) {
 			return nil, fmt.Errorf("%s:%w", file, err)
 		}
 		rule.File = file
+		if rule.Filter != nil {
+			rule.Filter.File = file
+		}
 		rules = append(rules, rule)
 	}
 }
@@ -142,13 +148,20 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 	if root.Kind != yaml.MappingNode {
 		return nil, at(root, "a rule is a mapping with title, logsource, detection")
 	}
+	if member(root, "filter") != nil {
+		f, err := parseFilter(root, lists)
+		if err != nil {
+			return nil, err
+		}
+		return &Rule{Name: f.Name, ID: f.ID, Title: f.Title, Description: f.Description, Line: f.Line, Filter: f}, f.search.digest(root)
+	}
 	if err := known(root, "title", "id", "name", "status", "description", "references", "author", "date", "modified", "tags", "logsource",
 		"detection", "correlation", "fields", "falsepositives", "level", "custom", "taxonomy", "license", "related", "scope",
 		"simulation", "regression_tests_path"); err != nil {
 		return nil, err
 	}
 	if c := member(root, "custom"); c != nil {
-		if err := known(c, "idea", "kind", "principal", "child", "decisive", "playbook", "privileged-level", "says"); err != nil {
+		if err := known(c, "idea", "kind", "principal", "child", "decisive", "playbook", "privileged-level", "says", "mode"); err != nil {
 			return nil, err
 		}
 	}
@@ -178,6 +191,9 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 	}
 	if err := checkCustom(member(root, "custom"), r.Custom, d.Correlation); err != nil {
 		return nil, err
+	}
+	if r.Custom.Mode == "" {
+		r.Custom.Mode = finding.Audit
 	}
 	for _, tag := range d.Tags {
 		if t, ok := strings.CutPrefix(strings.ToLower(tag), "attack.t"); ok && t != "" && unicode.IsDigit(rune(t[0])) {
@@ -241,6 +257,9 @@ func checkCustom(n *yaml.Node, c Custom, over *correlation) error {
 	}
 	if k := c.Kind; k != "" && !slices.Contains(Kinds, k) {
 		return at(member(n, "kind"), "kind %q is none of %s", k, strings.Join(Kinds, ", "))
+	}
+	if m := c.Mode; m != "" && !slices.Contains(finding.Modes, m) {
+		return at(member(n, "mode"), "mode %q is none of %s", m, strings.Join(finding.Modes, ", "))
 	}
 	if of, each := strings.CutPrefix(c.Principal, "actor of "); each {
 		if over == nil || !slices.Contains(over.Rules, of) {

@@ -161,6 +161,8 @@ func TestBrokenLists(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(sound)
 	f.Add(correlated)
+	f.Add(sound + "---\n" + excepted)
+	f.Add(strings.Replace(excepted, "[something]", "any", 1))
 	f.Add("---\n---\n")
 	f.Add("title: &a [*a]\n")
 	f.Add(strings.Replace(sound, "f: x", "f|contains|all: [a, '*?\\\\']", 1))
@@ -172,7 +174,15 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
+		if linked, err := Except(rules); err == nil {
+			rules = linked
+		} else if !strings.HasPrefix(err.Error(), "f.yml:") {
+			t.Fatalf("an error without its place: %v", err)
+		}
 		for _, r := range rules {
+			for _, f := range r.Exceptions {
+				f.Suppresses(given{"f": has("x")}, f.Until.Add(-1))
+			}
 			if r.Correlation == nil {
 				r.matches(given{"f": has("x")})
 				r.explained(given{"f": has("x")})

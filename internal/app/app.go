@@ -15,8 +15,7 @@ import (
 
 	"cordon/actions"
 	"cordon/detectors"
-	"cordon/detectors/fields"
-	"cordon/detectors/rules"
+	"cordon/detectors/ledger"
 	"cordon/detectors/silence"
 	"cordon/ingest"
 	"cordon/internal/bus"
@@ -58,6 +57,8 @@ type App struct {
 	readers *readers
 	console *console.Server
 	board   *sources.Board
+	room    *detectors.Room
+	ledger  *ledger.Ledger
 	listen  net.Listener
 	people  []console.Analyst
 	local   []console.Analyst // whose tokens stand in run.json
@@ -103,9 +104,10 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 	if a.bus, err = bus.Open(ctx, bus.Config{Dir: cfg.Data, URL: cfg.NATS, LogsMaxBytes: cfg.LogsMax, Recent: bus.RecentOf(cfg.MemoryBytes()), Replicas: replicas(cfg), Log: o.Log}); err != nil {
 		return nil, err
 	}
+	opened := a.bus // an error returns no application
 	defer func() {
 		if err != nil {
-			a.bus.Close()
+			opened.Close()
 		}
 	}()
 	if a.crew, err = newCrew(a); err != nil {
@@ -116,12 +118,15 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 		return nil, err
 	}
 	a.board = sources.New(a.bus, a.clock, cfg.Lateness.Records(), a.log)
-	metrics, err := telemetry.Handler(a.log, telemetry.Sources{Board: a.board})
+	if err := a.loadRules(); err != nil {
+		return nil, err
+	}
+	metrics, err := telemetry.Handler(a.log, telemetry.Sources{Board: a.board}, telemetry.Rules{Ledger: a.ledger})
 	if err != nil {
 		return nil, fmt.Errorf("preparing metrics: %w", err)
 	}
 	a.console, err = console.New(console.Config{Bus: a.bus, Store: a.store, Clock: a.clock, Analysts: a.people, Tenant: a.tenants.Name, Mode: a.tenants.Mode, Secure: strings.HasPrefix(cfg.URL, "https://"), Log: o.Log,
-		Letters: ingest.NewLetters(a.bus, a.clock, a.readers.source), Sources: a.board, Hooks: a.readers.hooks, Metrics: metrics, Search: a.search})
+		Letters: ingest.NewLetters(a.bus, a.clock, a.readers.source), Sources: a.board, Rules: a.ledger, Hooks: a.readers.hooks, Metrics: metrics, Search: a.search})
 	if err != nil {
 		return nil, err
 	}
@@ -147,21 +152,9 @@ func folder(path string, shipped fs.FS) fs.FS {
 
 // Start runs the rooms and returns once they work.
 func (a *App) Start(ctx context.Context) error {
-	ruleSet, err := detectors.Load(folder(a.cfg.Rules, rules.Shipped))
-	if err != nil {
-		return err
-	}
-	table, err := fields.Load(folder(a.cfg.Rules, rules.Shipped))
-	if err != nil {
-		return err
-	}
 	books, err := playbooks.Load(folder(a.cfg.Playbooks, library.Shipped))
 	if err != nil {
 		return fmt.Errorf("loading playbooks: %w", err)
-	}
-	room, err := detectors.New(a.bus, ruleSet, a.dir, []string{a.cfg.Application.ID}, a.cfg.Lateness.Records(), a.clock, a.log, detectors.WithFields(table))
-	if err != nil {
-		return err
 	}
 	if err := a.dir.Restore(ctx, a.bus, a.tenants.ids()); err != nil {
 		return err
@@ -170,7 +163,8 @@ func (a *App) Start(ctx context.Context) error {
 
 	running, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
-	a.run(running, "detectors", room.Run)
+	a.run(running, "detectors", a.room.Run)
+	a.run(running, "ledger", a.ledger.Run)
 	a.run(running, "silence", silence.New(silence.Config{Sources: a.readers.expected, Own: a.own(), Lateness: a.cfg.Lateness.Records(), Name: a.tenants.Name}, a.bus, a.clock, a.log).Run)
 	if birds := a.canaries(); len(birds) > 0 {
 		a.run(running, "canary", canary.New(canary.Config{AppID: a.cfg.Application.ID, Tenants: birds}, a.bus, a.clock, a.log).Run)

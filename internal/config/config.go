@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"cordon/internal/bus"
+	"cordon/internal/finding"
 	"cordon/internal/graph"
 	"cordon/internal/partnercenter"
 	"go.yaml.in/yaml/v3"
@@ -39,6 +41,8 @@ type Config struct {
 	Chat        Chat           `yaml:"chat"`
 	Rules       string         `yaml:"rules"`     // folder; what ships where empty
 	Playbooks   string         `yaml:"playbooks"` // folder; what ships where empty
+
+	Modes map[string]string `yaml:"modes"` // off, audit or on, by the name of a rule; where they differ from its file
 }
 
 // Application is the application under which Cordon itself acts.
@@ -331,6 +335,11 @@ func (c *Config) check() error {
 			if m != "one" && m != "two" {
 				return fmt.Errorf("analysts[%d] (%s): may is %q; expected one or two", i, a.Name, m)
 			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Modes)) {
+		if !slices.Contains(finding.Modes, c.Modes[name]) {
+			return fmt.Errorf("modes.%s: %q is none of %s", name, c.Modes[name], strings.Join(finding.Modes, ", "))
 		}
 	}
 	for name, g := range c.Guardrails {

@@ -62,6 +62,7 @@ func TestWhatIsTakenWhereNothingIsSaid(t *testing.T) {
 	require.Equal(t, Cap{Per: time.Hour, AtMost: 5}, c.Guardrails["user.disable"])
 	require.Equal(t, []string{"alex@contoso.example"}, c.Analysts[0].Accounts)
 	require.Empty(t, c.Analysts[1].May, "who may nothing can read")
+	require.Equal(t, map[string]string{"user-created": "off", "method-changed": "audit", "password-spray": "on"}, c.Modes)
 }
 
 func TestAMissingFileIsNamed(t *testing.T) {

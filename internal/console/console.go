@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"cordon/detectors/ledger"
 	"cordon/internal/bus"
 	"cordon/internal/clock"
 	"cordon/internal/incident"
@@ -40,6 +41,7 @@ type Config struct {
 	// What follows may be left out; what it serves is then not there.
 	Letters Letters
 	Sources *sources.Board
+	Rules   *ledger.Ledger
 	Metrics http.Handler
 	Search  Searcher
 	Hooks   map[string]http.Handler // by path: where services call Cordon, each with a secret of its own
@@ -93,6 +95,10 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Sources != nil {
 		mux.HandleFunc("GET /sources", s.page(s.sources))
 		mux.HandleFunc("GET /api/v1/sources", s.api(s.apiSources))
+	}
+	if cfg.Rules != nil {
+		mux.HandleFunc("GET /rules", s.page(s.rules))
+		mux.HandleFunc("GET /api/v1/rules", s.api(s.apiRules))
 	}
 	if cfg.Metrics != nil {
 		mux.HandleFunc("GET /metrics", s.api(s.metrics))

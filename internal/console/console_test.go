@@ -65,9 +65,10 @@ func open(t *testing.T) *house {
 		{Person: incident.Person{Name: "nobody"}}, // whose token was left empty
 	}
 	board := sources.New(b, clock.Wall{}, record.DefaultLateness(), zap.NewNop())
-	metrics, err := telemetry.Handler(zap.NewNop(), telemetry.Sources{Board: board})
+	counts := rulesOf(h)
+	metrics, err := telemetry.Handler(zap.NewNop(), telemetry.Sources{Board: board}, telemetry.Rules{Ledger: counts})
 	require.NoError(t, err)
-	h.server, err = console.New(console.Config{Sources: board, Metrics: metrics, Search: func(_ context.Context, tenant, user string, from, to time.Time) error {
+	h.server, err = console.New(console.Config{Sources: board, Rules: counts, Metrics: metrics, Search: func(_ context.Context, tenant, user string, from, to time.Time) error {
 		h.searched = append(h.searched, fmt.Sprintf("%s %s %s", tenant, user, to.Sub(from)))
 		return nil
 	},
@@ -82,12 +83,14 @@ func open(t *testing.T) *house {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.close = cancel
 	done := make(chan error, 1)
-	followed := make(chan error, 1)
+	followed := make(chan error, 2)
 	go func() { done <- h.server.Serve(ctx, l) }()
 	go func() { followed <- board.Run(ctx) }()
+	go func() { followed <- counts.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, <-done)
+		require.NoError(t, <-followed)
 		require.NoError(t, <-followed)
 		http.DefaultClient.CloseIdleConnections()
 	})

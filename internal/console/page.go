@@ -58,7 +58,8 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, p incident.Person)
 		Person    incident.Person
 		Incidents []Summary
 		Sources   bool // there is a page about them
-	}{p, list, s.cfg.Sources != nil})
+		Rules     bool
+	}{p, list, s.cfg.Sources != nil, s.cfg.Rules != nil})
 	return nil
 }
 

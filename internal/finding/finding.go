@@ -34,8 +34,32 @@ type Finding struct {
 	Unconfirmed bool   `json:"unconfirmed,omitempty"` // rests on an empty or missing field
 	Withdrawn   string `json:"withdrawn,omitempty"`   // why, once it has been
 
+	Mode       string `json:"mode,omitempty"`       // audit: it is recorded, and opens nothing; "" is on
+	Suppressed string `json:"suppressed,omitempty"` // by the exception of that name: it is recorded, and opens nothing
+
 	Proof []Proof `json:"proof"` // the first 50, by time and id
 	Count int     `json:"count"` // of distinct records
+}
+
+// The modes of a rule.
+const (
+	Off   = "off"   // raises no finding
+	Audit = "audit" // its findings are recorded and open nothing
+	On    = "on"
+)
+
+// Modes in rising order.
+var Modes = []string{Off, Audit, On}
+
+// Quiet says why a finding may not count for anything but the record; "" where it counts.
+func (f Finding) Quiet() string {
+	switch {
+	case f.Suppressed != "":
+		return "suppressed by the exception " + record.Clean(f.Suppressed)
+	case f.Mode == Audit:
+		return "the rule is in audit"
+	}
+	return ""
 }
 
 // Levels in rising order.

@@ -13,6 +13,7 @@ import (
 	"cordon/internal/bus"
 	"cordon/internal/record"
 	"cordon/internal/sources"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
@@ -26,9 +27,9 @@ type still struct{}
 
 func (still) Now() time.Time { return noon }
 
-func scrape(t *testing.T, board *sources.Board) (int, string) {
+func scrape(t *testing.T, own ...prometheus.Collector) (int, string) {
 	t.Helper()
-	handler, err := Handler(zap.NewNop(), Sources{board})
+	handler, err := Handler(zap.NewNop(), own...)
 	require.NoError(t, err)
 	web := httptest.NewServer(handler)
 	defer web.Close()
@@ -60,7 +61,7 @@ func TestTheMetricsOfSources(t *testing.T) {
 	defer func() { cancel(); require.NoError(t, <-done) }()
 	<-board.Ready()
 
-	status, text := scrape(t, board)
+	status, text := scrape(t, Sources{board})
 	require.Equal(t, 200, status)
 	for _, line := range []string{
 		`cordon_source_seen_timestamp_seconds{source="ns/hub"} 1.7724527975e+09`,

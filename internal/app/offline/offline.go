@@ -60,8 +60,11 @@ type Found struct {
 	Level     string    `json:"level"`
 	Actor     string    `json:"actor"`
 	Technique []string  `json:"technique"`
-	Records   []Place   `json:"records"`
-	Says      string    `json:"-"`
+	// Mode is audit for a rule whose findings are recorded alone, and Suppressed the exception that suppresses this one.
+	Mode       string  `json:"mode,omitempty"`
+	Suppressed string  `json:"suppressed,omitempty"`
+	Records    []Place `json:"records"`
+	Says       string  `json:"-"`
 }
 
 // Place is where a proving record stands: its line, counted from 0.
@@ -73,9 +76,10 @@ type Place struct {
 
 // Result is everything that a run found.
 type Result struct {
-	Findings []Found
-	Counts   []Count
-	Silenced map[string]int // rules that an unknown fact kept from firing, and on how many records
+	Findings   []Found
+	Counts     []Count
+	Silenced   map[string]int                 // rules that an unknown fact kept from firing, and on how many records
+	Suppressed map[detectors.SuppressedBy]int // records that exceptions kept from rules
 }
 
 // Detect reads the files twice: once to learn from their audit records who is privileged, once to match.
@@ -121,7 +125,7 @@ func Detect(ctx context.Context, o Options) (*Result, error) {
 			return nil, named(err, files[i], o.Files[i])
 		}
 	}
-	out := &Result{Silenced: engine.Silenced()}
+	out := &Result{Silenced: engine.Silenced(), Suppressed: engine.Suppressed()}
 	for i := range files {
 		count := Count{File: o.Files[i], Taken: map[string]int{}}
 		err := export.Read(files[i], nil, func(it export.Item) error {
@@ -164,7 +168,7 @@ func named(err error, spooled, given string) error {
 }
 
 func (o Options) found(f finding.Finding) Found {
-	out := Found{Time: f.Time, Tenant: f.Tenant, Rule: f.Rule, Title: f.Title, Level: f.Level, Actor: f.Actor.Label(), Technique: f.Techniques, Says: f.Says}
+	out := Found{Time: f.Time, Tenant: f.Tenant, Rule: f.Rule, Title: f.Title, Level: f.Level, Actor: f.Actor.Label(), Technique: f.Techniques, Mode: f.Mode, Suppressed: f.Suppressed, Says: f.Says}
 	for _, p := range f.Proof {
 		for _, position := range p.Positions {
 			file, line, _ := strings.Cut(position, ":")
@@ -251,6 +255,7 @@ func Run(ctx context.Context, o Options) error {
 	for _, c := range result.Counts {
 		tell(o.Errs, c)
 	}
+	tellQuiet(o.Errs, result)
 	for _, rule := range sortedKeys(result.Silenced) {
 		fmt.Fprintf(o.Errs, "rule %s could not be decided for %d records: who is privileged is not known; give --directory\n", rule, result.Silenced[rule])
 	}
@@ -268,7 +273,7 @@ func table(out io.Writer, findings []Found) error {
 		if len(lines) > 8 {
 			lines = append(lines[:8], fmt.Sprintf("… (%d)", len(f.Records)))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Time.Format(time.RFC3339), clip(f.Tenant, 8), f.Rule, f.Level, strings.Join(f.Technique, " "), strings.Join(lines, ","), f.Says)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Time.Format(time.RFC3339), clip(f.Tenant, 8), f.Rule, f.Level, strings.Join(f.Technique, " "), strings.Join(lines, ","), f.mark()+f.Says)
 	}
 	return w.Flush()
 }

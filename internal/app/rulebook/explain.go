@@ -24,6 +24,8 @@ type Explained struct {
 	Time   time.Time `json:"time,omitzero"`
 	Rule   string    `json:"rule"`
 	Fires  bool      `json:"fires"`
+	// Suppressed names the exception that keeps the match from counting.
+	Suppressed string `json:"suppressed,omitempty"`
 	// Not says why the rule does not look at the record at all.
 	Not string `json:"not,omitempty"`
 	Why *Step  `json:"why,omitempty"`
@@ -124,7 +126,7 @@ func explained(engine *detectors.Engine, rule *sigma.Rule, r *record.Record, fil
 	default:
 		why := engine.Explain(rule, r)
 		s := step(why)
-		out.Fires, out.Why = why.Truth.Holds(), &s
+		out.Fires, out.Why, out.Suppressed = why.Truth.Holds(), &s, engine.Suppressor(rule, r)
 	}
 	return out
 }
@@ -162,6 +164,9 @@ func (o Explain) print(e Explained) error {
 		if e.Why.Truth == truths[sigma.TrueAbsent] {
 			verdict = "fires, unconfirmed: for want of a field alone"
 		}
+	}
+	if e.Suppressed != "" {
+		verdict += ", suppressed by " + e.Suppressed
 	}
 	fmt.Fprintf(o.Out, "%s line %d: %s %s\n", e.File, e.Line, e.Rule, verdict)
 	if e.Why != nil {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"cordon/detectors"
 	"cordon/detectors/check"
@@ -109,6 +110,8 @@ type listed struct {
 	Name       string      `json:"name"`
 	Title      string      `json:"title"`
 	Level      string      `json:"level"`
+	Mode       string      `json:"mode,omitempty"`
+	Exceptions int         `json:"exceptions,omitempty"`
 	Kind       string      `json:"kind,omitempty"`
 	Techniques []string    `json:"techniques,omitempty"`
 	Categories []string    `json:"categories,omitempty"`
@@ -120,16 +123,16 @@ type listed struct {
 // List prints one line for each rule.
 func (b *Book) List(out io.Writer, asJSON bool) error {
 	w := tabwriter.NewWriter(out, 2, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tLEVEL\tKIND\tTECHNIQUE\tCATEGORIES\tSTATE\tTITLE")
+	fmt.Fprintln(w, "NAME\tLEVEL\tMODE\tEXCEPTIONS\tKIND\tTECHNIQUE\tCATEGORIES\tSTATE\tTITLE")
 	for _, r := range b.rules {
-		l := listed{r.Name, r.Title, r.Level, r.Custom.Kind, r.Techniques, b.categories(r), b.reports[r.Name].State, r.File, r.Line}
+		l := listed{r.Name, r.Title, r.Level, b.mode(r), len(r.Exceptions), r.Custom.Kind, r.Techniques, b.categories(r), b.reports[r.Name].State, r.File, r.Line}
 		if asJSON {
 			if err := encode(out, l); err != nil {
 				return err
 			}
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, l.Level, dash(l.Kind), dash(strings.Join(l.Techniques, " ")), dash(strings.Join(l.Categories, " ")), l.State, l.Title)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", l.Name, l.Level, dash(l.Mode), l.Exceptions, dash(l.Kind), dash(strings.Join(l.Techniques, " ")), dash(strings.Join(l.Categories, " ")), l.State, l.Title)
 	}
 	if asJSON {
 		return nil
@@ -137,8 +140,8 @@ func (b *Book) List(out io.Writer, asJSON bool) error {
 	return w.Flush()
 }
 
-// Show prints all there is to know of one rule.
-func (b *Book) Show(out io.Writer, name string) error {
+// Show prints all there is to know of one rule; now tells which of its exceptions have ended.
+func (b *Book) Show(out io.Writer, name string, now time.Time) error {
 	r, err := b.find(name)
 	if err != nil {
 		return err
@@ -156,6 +159,7 @@ func (b *Book) Show(out io.Writer, name string) error {
 	line("file", fmt.Sprintf("%s:%d", r.File, r.Line))
 	line("state", string(report.State))
 	line("level", r.Level)
+	line("mode", b.mode(r))
 	line("status", r.Status)
 	line("kind", r.Custom.Kind)
 	line("techniques", strings.Join(r.Techniques, " "))
@@ -179,6 +183,9 @@ func (b *Book) Show(out io.Writer, name string) error {
 		if err := w.Flush(); err != nil {
 			return err
 		}
+	}
+	if err := b.exceptions(out, r, now); err != nil {
+		return err
 	}
 	remarks(out, report)
 	return nil

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -38,8 +39,9 @@ func TestOutput(t *testing.T) {
 	}{
 		"list":             {run: func(out *bytes.Buffer) error { return book.List(out, false) }},
 		"list-json":        {run: func(out *bytes.Buffer) error { return book.List(out, true) }},
-		"show":             {run: func(out *bytes.Buffer) error { return book.Show(out, "pass-given") }},
-		"show-never":       {run: func(out *bytes.Buffer) error { return book.Show(out, "7b0d1f7a-0002-4c1e-8a53-111111111111") }},
+		"show":             {run: func(out *bytes.Buffer) error { return book.Show(out, "pass-given", noon) }},
+		"show-never":       {run: func(out *bytes.Buffer) error { return book.Show(out, "7b0d1f7a-0002-4c1e-8a53-111111111111", noon) }},
+		"show-exceptions":  {run: func(out *bytes.Buffer) error { return book.Show(out, "too-wide", noon) }},
 		"check":            {run: func(out *bytes.Buffer) error { return book.Check(out, false, false) }, wrong: true},
 		"check-json":       {run: func(out *bytes.Buffer) error { return book.Check(out, true, false) }, wrong: true},
 		"test":             {run: func(out *bytes.Buffer) error { return book.Test(out, true) }},
@@ -60,6 +62,8 @@ func TestOutput(t *testing.T) {
 	}
 }
 
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
 func TestShippedRules(t *testing.T) {
 	book, err := Open("")
 	require.NoError(t, err)
@@ -67,7 +71,7 @@ func TestShippedRules(t *testing.T) {
 	require.NoError(t, book.Check(&out, false, false))
 	require.Contains(t, out.String(), " 0 impossible, 0 doubtful, 0 inactive")
 	out.Reset()
-	require.NoError(t, book.Show(&out, "password-spray"))
+	require.NoError(t, book.Show(&out, "password-spray", noon))
 	require.Contains(t, out.String(), "value_count of wrong-password by signIn.address in 20m0s")
 	out.Reset()
 	require.NoError(t, book.Explain(t.Context(), Explain{Rule: "password-spray", Files: []string{"testdata/records.ndjson"}, Out: &out, Errs: &out}))
@@ -96,8 +100,8 @@ func TestWhatIsNotThere(t *testing.T) {
 	require.ErrorContains(t, err, "is no folder")
 	book, err := Open(filepath.Join("testdata", "rules"))
 	require.NoError(t, err)
-	require.ErrorContains(t, book.Show(&bytes.Buffer{}, "pass-gven"), `there is no rule "pass-gven"; did you mean pass-given?`)
-	require.ErrorContains(t, book.Show(&bytes.Buffer{}, "own.yml"), "holds 5 rules: name one of them")
+	require.ErrorContains(t, book.Show(&bytes.Buffer{}, "pass-gven", noon), `there is no rule "pass-gven"; did you mean pass-given?`)
+	require.ErrorContains(t, book.Show(&bytes.Buffer{}, "own.yml", noon), "holds 5 rules: name one of them")
 	for file, text := range map[string]string{"fields.yml": "signinlogs: {rows: [{field: a}]}", "vocabulary.yml": "audit.oparation: [a]"} {
 		dir := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600))

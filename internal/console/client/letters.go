@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"cordon/detectors/ledger"
 	"cordon/internal/console"
 	"cordon/internal/letter"
 	"cordon/internal/sources"
@@ -56,6 +57,13 @@ func (c *Client) ReplayAll(ctx context.Context, f letter.Filter) ([]letter.Outco
 	defer cancel()
 	var out []letter.Outcome
 	err := c.patiently(ctx, http.MethodPost, deadletters+"/replay", f, &out)
+	return out, err
+}
+
+// Rules shows what each rule has found lately, and what each exception has suppressed.
+func (c *Client) Rules(ctx context.Context) (ledger.Report, error) {
+	var out ledger.Report
+	err := c.call(ctx, http.MethodGet, "/api/v1/rules", nil, &out)
 	return out, err
 }
 
