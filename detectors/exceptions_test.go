@@ -17,8 +17,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// exception is a filter over sign-ins, which ends half an hour after morning.
-func exception(name, of, selection string) string {
+// except is a filter over sign-ins, which ends half an hour after morning.
+func except(name, of, selection string) string {
 	return fmt.Sprintf("---\ntitle: Ours\nname: %s\nlogsource: {product: azure, service: signinlogs}\nfilter: {rules: %s, selection: {%s}, condition: not selection}\n"+
 		"custom: {owner: blake, reason: It is ours, until: %s}\n", name, of, selection, morning.Add(30*time.Minute).Format(time.RFC3339))
 }
@@ -31,7 +31,7 @@ func entering(name, mode string) string {
 const scanner = "signIn.address|cidr: 192.0.2.0/24"
 
 func TestASuppressedRecordIsRecordedUntilTheExceptionEnds(t *testing.T) {
-	e := engine(t, entering("entered", "on")+exception("our-scanner", "[entered]", scanner)+exception("twin", "any", "signIn.address: 192.0.2.1"))
+	e := engine(t, entering("entered", "on")+except("our-scanner", "[entered]", scanner)+except("twin", "any", "signIn.address: 192.0.2.1"))
 	plain := engine(t, entering("entered", "on"))
 	for n, c := range []struct {
 		address string
@@ -62,13 +62,13 @@ func TestASuppressedRecordIsRecordedUntilTheExceptionEnds(t *testing.T) {
 	}
 	require.Equal(t, 2, e.Suppressed()[SuppressedBy{"entered", "our-scanner"}])
 	e.Forget(morning.Add(time.Hour))
-	require.Empty(t, e.exceptions.seen)
+	require.Empty(t, e.records)
 	require.Equal(t, 2, e.Suppressed()[SuppressedBy{"entered", "our-scanner"}])
 }
 
 func TestTheFullestRevisionDecides(t *testing.T) {
 	text := entering("entered", "on") + over("twice", "type: event_count, rules: [entered], group-by: [actor.id], condition: {gte: 1}") +
-		exception("trusted", "[entered]", "properties.deviceDetail.trustType: Joined")
+		except("trusted", "[entered]", "properties.deviceDetail.trustType: Joined")
 	text = strings.Replace(text, "rules: [entered], group-by", "generate: true, rules: [entered], group-by", 1)
 	poor := signIn("s", "u", "192.0.2.1", 0, morning, noDetails)
 	full := signIn("s", "u", "192.0.2.1", 0, morning, oneFactor)
@@ -103,7 +103,7 @@ func TestACorrelationDoesNotCountWhatIsSuppressed(t *testing.T) {
 	feed(t, e, tries...)
 	require.Equal(t, []string{"many 4"}, names(e.Flush()))
 
-	e = engine(t, failed+many+exception("our-scanner", "[failed]", scanner))
+	e = engine(t, failed+many+except("our-scanner", "[failed]", scanner))
 	feed(t, e, tries...)
 	require.Empty(t, e.Flush())
 	require.Equal(t, map[SuppressedBy]int{{"failed", "our-scanner"}: 2}, e.Suppressed(), "though its rule raises nothing of its own")
@@ -113,7 +113,7 @@ func TestACorrelationDoesNotCountWhatIsSuppressed(t *testing.T) {
 
 // The names of an exception's fields mean what they mean in the rule.
 func TestAnExceptionReadsTheFieldsOfTheRule(t *testing.T) {
-	e := engine(t, entering("entered", "on")+exception("ours", "[entered]", "IpAddress: 192.0.2.1"))
+	e := engine(t, entering("entered", "on")+except("ours", "[entered]", "IpAddress: 192.0.2.1"))
 	require.Equal(t, "ours", e.Process(decode(t, signIn("s", "u", "192.0.2.1", 0, morning, noDetails)), "1")[0].Suppressed)
 }
 
@@ -134,7 +134,7 @@ func TestModes(t *testing.T) {
 	require.Equal(t, []string{"off", "on", "audit"}, []string{e.Mode("silent"), e.Mode("loud"), e.Mode("unsaid")})
 	require.True(t, e.Serves("silent"))
 
-	all, err := sigma.Parse("r.yml", strings.NewReader(text+exception("ours", "any", scanner)), nil)
+	all, err := sigma.Parse("r.yml", strings.NewReader(text+except("ours", "any", scanner)), nil)
 	require.NoError(t, err)
 	e, err = NewEngine(all, known(), WithModes(map[string]string{"silent": "on", "recorded": "on", "loud": "off", "said": "off"}))
 	require.NoError(t, err)
@@ -168,7 +168,7 @@ func TestEveryShippedRuleSaysItsMode(t *testing.T) {
 
 func TestTheRoomRecordsWhatIsSuppressed(t *testing.T) {
 	w := newWorld(t)
-	all, err := sigma.Parse("r.yml", strings.NewReader(entering("entered", "on")+exception("our-scanner", "[entered]", scanner)), nil)
+	all, err := sigma.Parse("r.yml", strings.NewReader(entering("entered", "on")+except("our-scanner", "[entered]", scanner)), nil)
 	require.NoError(t, err)
 	run := func(until uint64) *Room {
 		room, err := New(w.bus, all, known(), nil, record.DefaultLateness(), clock.Wall{}, zap.NewNop())

@@ -68,6 +68,8 @@ func TestASoundFilter(t *testing.T) {
 	}
 }
 
+func suppressed(f *Filter, at time.Time, e given) bool { return f.Suppresses(seen{&f.search, e}, at) }
+
 func TestWhatAFilterSuppresses(t *testing.T) {
 	one := func(condition string) *Filter {
 		text := strings.Replace(excepted, "condition: not selection", "condition: "+condition, 1)
@@ -91,25 +93,25 @@ func TestWhatAFilterSuppresses(t *testing.T) {
 		"long after it":      {given{"actor": has("provisioning")}, f.Until.AddDate(1, 0, 0), false},
 		"before it was made": {given{"actor": has("provisioning")}, before.AddDate(-9, 0, 0), true},
 	} {
-		require.Equal(t, c.want, f.Suppresses(c.e, c.at), name)
+		require.Equal(t, c.want, f.Suppresses(seen{&f.search, c.e}, c.at), name)
 	}
 	// A condition without `not` says what is left, as the specification has it: absence is no proof there either.
 	f = one("selection")
-	require.False(t, f.Suppresses(given{"actor": has("provisioning")}, before))
-	require.True(t, f.Suppresses(given{"actor": has("avery")}, before))
-	require.False(t, f.Suppresses(given{}, before))
+	require.False(t, f.Suppresses(seen{&f.search, given{"actor": has("provisioning")}}, before))
+	require.True(t, f.Suppresses(seen{&f.search, given{"actor": has("avery")}}, before))
+	require.False(t, f.Suppresses(seen{&f.search, given{}}, before))
 	// What looks for an empty field cannot prove anything.
 	empty := strings.Replace(excepted, "actor: provisioning", "actor: ''", 1)
 	rules, err := Except(parsed(t, sound+"---\n"+empty))
 	require.NoError(t, err)
-	require.False(t, rules[0].Exceptions[0].Suppresses(given{}, before))
+	require.False(t, suppressed(rules[0].Exceptions[0], before, given{}))
 	// A list that nobody has set makes no rule silent.
 	unset := strings.Replace(excepted, "actor: provisioning", "actor|expand: '%nobodys%'", 1)
 	rules, err = Except(parsed(t, sound+"---\n"+unset))
 	require.NoError(t, err)
 	require.Equal(t, []string{"nobodys"}, rules[0].Exceptions[0].Placeholders())
-	require.False(t, rules[0].Exceptions[0].Suppresses(given{"actor": has("provisioning")}, before))
-	require.False(t, rules[0].Exceptions[0].Suppresses(given{}, before))
+	require.False(t, suppressed(rules[0].Exceptions[0], before, given{"actor": has("provisioning")}))
+	require.False(t, suppressed(rules[0].Exceptions[0], before, given{}))
 }
 
 // Each change of a sound filter is refused with its place and what was expected there.
@@ -222,14 +224,14 @@ func TestAFilterOnlySuppresses(t *testing.T) {
 			f := rules[0].Exceptions[0]
 			for range 10 {
 				e := randomEvent(r)
-				truth := alone.Match(e)
-				require.Equal(t, truth, rules[0].Match(e), "the rule says what it said")
-				require.False(t, f.Suppresses(e, f.Until), "it has ended")
+				truth := alone.matches(e)
+				require.Equal(t, truth, rules[0].matches(e), "the rule says what it said")
+				require.False(t, f.Suppresses(seen{&f.search, e}, f.Until), "it has ended")
 				if !truth.Holds() {
 					continue
 				}
-				suppresses := f.Suppresses(e, f.Until.Add(-1))
-				require.Equal(t, joined.Match(e) == False, suppresses, "%s\n%s\n%v", condition, filter, e)
+				suppresses := f.Suppresses(seen{&f.search, e}, f.Until.Add(-1))
+				require.Equal(t, joined.matches(e) == False, suppresses, "%s\n%s\n%v", condition, filter, e)
 				if suppresses {
 					suppressed++
 				} else {

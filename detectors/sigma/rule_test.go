@@ -181,7 +181,7 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, r := range rules {
 			for _, f := range r.Exceptions {
-				f.Suppresses(given{"f": has("x")}, f.Until.Add(-1))
+				suppressed(f, f.Until.Add(-1), given{"f": has("x")})
 			}
 			if r.Correlation == nil {
 				r.matches(given{"f": has("x")})
