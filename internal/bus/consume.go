@@ -236,3 +236,16 @@ func (b *Bus) AckFloor(ctx context.Context, stream, durable string) (uint64, err
 	}
 	return c.CachedInfo().AckFloor.Stream, nil
 }
+
+// Waiting tells how many messages a durable worker has before it; 0 where it never ran.
+func (b *Bus) Waiting(ctx context.Context, stream, durable string) (uint64, error) {
+	c, err := b.js.Consumer(ctx, stream, durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("asking about consumer %s: %w", durable, err)
+	}
+	info := c.CachedInfo()
+	return info.NumPending + uint64(info.NumAckPending), nil
+}
