@@ -19,6 +19,7 @@ import (
 	"cordon/detectors/rules"
 	"cordon/detectors/silence"
 	"cordon/ingest"
+	"cordon/internal/app/replay"
 	"cordon/internal/bus"
 	"cordon/internal/canary"
 	"cordon/internal/chat"
@@ -58,6 +59,7 @@ type App struct {
 	readers *readers
 	console *console.Server
 	board   *sources.Board
+	rules   replay.Set // set when it starts
 	listen  net.Listener
 	people  []console.Analyst
 	local   []console.Analyst // whose tokens stand in run.json
@@ -121,7 +123,8 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 		return nil, fmt.Errorf("preparing metrics: %w", err)
 	}
 	a.console, err = console.New(console.Config{Bus: a.bus, Store: a.store, Clock: a.clock, Analysts: a.people, Tenant: a.tenants.Name, Mode: a.tenants.Mode, Secure: strings.HasPrefix(cfg.URL, "https://"), Log: o.Log,
-		Letters: ingest.NewLetters(a.bus, a.clock, a.readers.source), Sources: a.board, Hooks: a.readers.hooks, Metrics: metrics, Search: a.search})
+		Letters: ingest.NewLetters(a.bus, a.clock, a.readers.source), Sources: a.board, Hooks: a.readers.hooks, Metrics: metrics, Search: a.search,
+		Replay: replay.New(replay.Config{Bus: a.bus, Directory: a.dir, Own: []string{cfg.Application.ID}, Lateness: cfg.Lateness.Records(), Running: func() replay.Set { return a.rules }, Clock: a.clock, Log: o.Log})})
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +158,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.rules = replay.Set{Rules: ruleSet, Table: table}
 	books, err := playbooks.Load(folder(a.cfg.Playbooks, library.Shipped))
 	if err != nil {
 		return fmt.Errorf("loading playbooks: %w", err)
