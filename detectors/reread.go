@@ -31,6 +31,7 @@ type Reread struct {
 const (
 	readerLags  = time.Hour       // what a partition's records may leave open about how far it had been read
 	settleEvery = 5 * time.Minute // of the time in which LOGS was written
+	together    = 10 * burst      // records between two flushes: nobody waits for the findings
 )
 
 // NewReread has engines look at records again. They share a directory, which learns from the records: give it a clone of
@@ -61,7 +62,7 @@ func (r *Reread) Record(rec *record.Record, at record.Position, enqueued, stored
 			r.told(i, found)
 		}
 	}
-	if r.since++; r.since >= burst {
+	if r.since++; r.since >= together {
 		r.flush()
 	}
 	if stored.Sub(r.settled) >= settleEvery {
