@@ -16,7 +16,6 @@ import (
 
 	"cordon/internal/difference"
 	"cordon/internal/incident"
-	"go.uber.org/zap"
 )
 
 // Replayer runs stored records through rules again. It tells how far it has come once it is clear that nothing is wrong
@@ -77,31 +76,38 @@ func (s *Server) apiReplayRecords(w http.ResponseWriter, r *http.Request, p inci
 	out := &lines{to: w, control: http.NewResponseController(w)}
 	_ = out.control.SetReadDeadline(time.Time{}) // the request is in; that the client has gone is heard as long as it runs
 	report, err := s.cfg.Replay.Replay(r.Context(), ask, func(p difference.Progress) error { return out.write(difference.Line{Progress: &p}) })
-	var done recordsDoneData
-	switch status, text := 0, "broken off"; {
+	err = s.recordsReplayed(r.Context(), p, report, err)
+	switch {
 	case err == nil:
+		_ = out.write(difference.Line{Report: report}) // the client has gone if this fails
+	case r.Context().Err() != nil: // the client has gone, or Cordon stops: nobody hears
+	case out.begun:
+		_, text := s.explain(err)
+		_ = out.write(difference.Line{Error: text})
+	default:
+		return err
+	}
+	return nil
+}
+
+// recordsReplayed puts on the record what came of a replay, and returns its error. It is written also where the person
+// has gone meanwhile.
+func (s *Server) recordsReplayed(ctx context.Context, p incident.Person, report *difference.Report, failed error) error {
+	var done recordsDoneData
+	switch {
+	case failed == nil:
 		done.Records = report.Records
 		for _, r := range report.Rules {
 			done.Added, done.Removed, done.Changed = done.Added+r.Added, done.Removed+r.Removed, done.Changed+r.Changed
 		}
-		_ = out.write(difference.Line{Report: report}) // the client has gone if this fails
-	case r.Context().Err() != nil: // the client has gone, or Cordon stops
-		done.Error = text
+	case ctx.Err() != nil:
+		done.Error = "broken off"
 	default:
-		status, text = s.explain(err)
-		done.Error = text
-		if out.begun {
-			_ = out.write(difference.Line{Error: text})
-		} else {
-			write(w, status, Answer{Error: text})
-		}
+		done.Error = failed.Error()
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := s.journal(ctx, p.Name, recordsDone, done); err != nil {
-		s.cfg.Log.Error("putting the outcome of a replay on the record", zap.Error(err))
-	}
-	return nil
+	return errors.Join(failed, s.journal(ctx, p.Name, recordsDone, done))
 }
 
 // digestOf tells one folder of rules from another; a file's name and its text cannot be mistaken for one another.

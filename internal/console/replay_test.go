@@ -121,7 +121,7 @@ func TestReplaysThatCannotBe(t *testing.T) {
 	_, err = client.New(h.base, "token-of-alex").ReplayRecords(t.Context(), sinceThen, nil)
 	require.EqualError(t, err, "Cordon could not do it; its log says why")
 	audit := h.audit()
-	require.Contains(t, string(audit[len(audit)-1].Data), "Cordon could not do it")
+	require.Contains(t, string(audit[len(audit)-1].Data), "disk on fire", "AUDIT says what it was")
 }
 
 func TestAReplayEndsWhenItsClientGoes(t *testing.T) {
