@@ -30,16 +30,17 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(tryCommand(), serveCommand(), simulateCommand(), detectCommand(), rulesCommand(), explainCommand(), incidentsCommand(), deadletterCommand(), sourcesCommand(), configCommand())
+	root.AddCommand(tryCommand(), serveCommand(), simulateCommand(), detectCommand(), rulesCommand(), explainCommand(), incidentsCommand(), replayCommand(), deadletterCommand(), sourcesCommand(), configCommand())
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
 	if err := root.ExecuteContext(ctx); err != nil {
-		if !errors.Is(err, context.Canceled) {
+		status, silent := statusOf(err)
+		if !silent && !errors.Is(err, context.Canceled) {
 			fmt.Fprintln(errs, "cordon:", err)
 		}
-		return 1
+		return status
 	}
 	return 0
 }

@@ -18,6 +18,7 @@ import (
 	"cordon/detectors/ledger"
 	"cordon/detectors/silence"
 	"cordon/ingest"
+	"cordon/internal/app/replay"
 	"cordon/internal/bus"
 	"cordon/internal/canary"
 	"cordon/internal/chat"
@@ -59,6 +60,7 @@ type App struct {
 	board   *sources.Board
 	room    *detectors.Room
 	ledger  *ledger.Ledger
+	rules   replay.Set
 	listen  net.Listener
 	people  []console.Analyst
 	local   []console.Analyst // whose tokens stand in run.json
@@ -126,7 +128,8 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 		return nil, fmt.Errorf("preparing metrics: %w", err)
 	}
 	a.console, err = console.New(console.Config{Bus: a.bus, Store: a.store, Clock: a.clock, Analysts: a.people, Tenant: a.tenants.Name, Mode: a.tenants.Mode, Secure: strings.HasPrefix(cfg.URL, "https://"), Log: o.Log,
-		Letters: ingest.NewLetters(a.bus, a.clock, a.readers.source), Sources: a.board, Rules: a.ledger, Hooks: a.readers.hooks, Metrics: metrics, Search: a.search})
+		Letters: ingest.NewLetters(a.bus, a.clock, a.readers.source), Sources: a.board, Rules: a.ledger, Hooks: a.readers.hooks, Metrics: metrics, Search: a.search,
+		Replay: replay.New(replay.Config{Bus: a.bus, Directory: a.dir, Own: []string{cfg.Application.ID}, Lateness: cfg.Lateness.Records(), Running: func() replay.Set { return a.rules }, Clock: a.clock, Log: o.Log})})
 	if err != nil {
 		return nil, err
 	}

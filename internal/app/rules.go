@@ -5,6 +5,7 @@ import (
 	"cordon/detectors/fields"
 	"cordon/detectors/ledger"
 	"cordon/detectors/rules"
+	"cordon/internal/app/replay"
 )
 
 // loadRules builds the room that the rules work in, and the ledger of what they find.
@@ -18,6 +19,7 @@ func (a *App) loadRules() error {
 	if err != nil {
 		return err
 	}
+	a.rules = replay.Set{Rules: set, Table: table}
 	a.room, err = detectors.New(a.bus, set, a.dir, []string{a.cfg.Application.ID}, a.cfg.Lateness.Records(), a.clock, a.log,
 		detectors.WithFields(table), detectors.WithModes(a.cfg.Modes))
 	if err != nil {

@@ -225,33 +225,6 @@ func (b *Bus) Since(ctx context.Context, stream string, t time.Time) (uint64, er
 	return low, nil
 }
 
-// Scan calls visit with each message that a stream holds on a subject and that was stored since a time, and ends
-// with the last one that was there when it began.
-func (b *Bus) Scan(ctx context.Context, stream, subject string, since time.Time, visit func(jetstream.Msg) error) error {
-	return b.scan(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}}, since, visit)
-}
-
-func (b *Bus) scan(ctx context.Context, stream string, cfg jetstream.OrderedConsumerConfig, since time.Time, visit func(jetstream.Msg) error) error {
-	cfg.DeliverPolicy, cfg.InactiveThreshold = jetstream.DeliverAllPolicy, 10*time.Second
-	if !since.IsZero() && since.Before(time.Now()) {
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
-	}
-	consumer, err := b.js.OrderedConsumer(ctx, stream, cfg)
-	if err != nil {
-		return fmt.Errorf("scanning %s: %w", stream, err)
-	}
-	for left := consumer.CachedInfo().NumPending; left > 0; left-- {
-		msg, err := consumer.Next(jetstream.FetchContext(ctx))
-		if err != nil {
-			return fmt.Errorf("scanning %s: %w", stream, err)
-		}
-		if err := visit(msg); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // AckFloor is the sequence up to which a durable worker has handled everything; 0 where it never ran.
 func (b *Bus) AckFloor(ctx context.Context, stream, durable string) (uint64, error) {
 	c, err := b.js.Consumer(ctx, stream, durable)
@@ -264,33 +237,15 @@ func (b *Bus) AckFloor(ctx context.Context, stream, durable string) (uint64, err
 	return c.CachedInfo().AckFloor.Stream, nil
 }
 
-// ScanTo calls visit with the messages up to and including sequence last that were stored within back of it.
-func (b *Bus) ScanTo(ctx context.Context, stream string, filter []string, back time.Duration, last uint64, visit func(jetstream.Msg) error) error {
-	s := b.Stream(stream)
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: filter, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: 10 * time.Second}
-	if msg, err := s.GetMsg(ctx, last); err == nil { // a rolled-up checkpoint may be gone: then from the beginning
-		since := msg.Time.Add(-back)
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
+// Waiting tells how many messages a durable worker has before it; 0 where it never ran.
+func (b *Bus) Waiting(ctx context.Context, stream, durable string) (uint64, error) {
+	c, err := b.js.Consumer(ctx, stream, durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return 0, nil
 	}
-	consumer, err := b.js.OrderedConsumer(ctx, stream, cfg)
 	if err != nil {
-		return fmt.Errorf("scanning %s: %w", stream, err)
+		return 0, fmt.Errorf("asking about consumer %s: %w", durable, err)
 	}
-	for left := consumer.CachedInfo().NumPending; left > 0; left-- {
-		msg, err := consumer.Next(jetstream.FetchContext(ctx))
-		if err != nil {
-			return fmt.Errorf("scanning %s: %w", stream, err)
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return fmt.Errorf("scanning %s: %w", stream, err)
-		}
-		if meta.Sequence.Stream > last {
-			return nil
-		}
-		if err := visit(msg); err != nil {
-			return err
-		}
-	}
-	return nil
+	info := c.CachedInfo()
+	return info.NumPending + uint64(info.NumAckPending), nil
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -76,9 +75,4 @@ func (b *Bus) Fill(ctx context.Context, stream string) (held, most int64, err er
 		return 0, 0, fmt.Errorf("asking about stream %s: %w", stream, err)
 	}
 	return int64(min(info.State.Bytes, 1<<62)), max(info.Config.MaxBytes, 0), nil
-}
-
-// ScanHeaders is Scan without the messages' bytes.
-func (b *Bus) ScanHeaders(ctx context.Context, stream, subject string, since time.Time, visit func(jetstream.Msg) error) error {
-	return b.scan(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}, HeadersOnly: true}, since, visit)
 }

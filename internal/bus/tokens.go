@@ -105,3 +105,19 @@ func AuditSubject(tenant string) string { return "audit." + Token(tenant) }
 func RecordsOf(tenant, principal string) string {
 	return "logs.*." + Token(tenant) + ".*." + Bucket(principal)
 }
+
+// RecordsIn selects a tenant's records, those of all tenants where it is empty.
+func RecordsIn(tenant string) string {
+	if tenant == "" {
+		return "logs.>"
+	}
+	return "logs.*." + Token(tenant) + ".>"
+}
+
+// FindingsIn selects the findings about a tenant, those about all where it is empty.
+func FindingsIn(tenant string) string {
+	if tenant == "" {
+		return "findings.>"
+	}
+	return "findings.*." + Token(tenant)
+}

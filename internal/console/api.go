@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"cordon/internal/difference"
 	"cordon/internal/incident"
 	"cordon/internal/letter"
 	"github.com/nats-io/nats.go/jetstream"
@@ -69,11 +70,16 @@ func (s *Server) api(h handler) http.HandlerFunc {
 func (s *Server) explain(err error) (int, string) {
 	var refusal *incident.Refusal
 	var letters *letter.Refusal
+	var replay *difference.Refusal
 	switch {
 	case errors.As(err, &refusal):
 		return http.StatusConflict, refusal.Reason
 	case errors.As(err, &letters):
 		return http.StatusConflict, letters.Reason
+	case errors.As(err, &replay) && replay.Busy:
+		return http.StatusConflict, replay.Reason
+	case errors.As(err, &replay):
+		return http.StatusBadRequest, replay.Reason
 	case errors.Is(err, letter.ErrNone):
 		return http.StatusNotFound, letter.ErrNone.Error()
 	case errors.Is(err, jetstream.ErrMsgNotFound):

@@ -44,6 +44,7 @@ type Config struct {
 	Rules   *ledger.Ledger
 	Metrics http.Handler
 	Search  Searcher
+	Replay  Replayer
 	Hooks   map[string]http.Handler // by path: where services call Cordon, each with a secret of its own
 }
 
@@ -110,6 +111,9 @@ func New(cfg Config) (*Server, error) {
 		mux.HandleFunc("GET /api/v1/deadletters/{id}", s.api(s.apiLetter))
 		mux.HandleFunc("POST /api/v1/deadletters/replay", s.api(s.apiReplayAll))
 		bounded.Handle("POST /api/v1/deadletters/{id}/replay", http.MaxBytesHandler(s.api(s.apiReplay), maxMended))
+	}
+	if cfg.Replay != nil {
+		bounded.Handle("POST /api/v1/replay", http.MaxBytesHandler(s.api(s.apiReplayRecords), maxReplay))
 	}
 	for path, hook := range cfg.Hooks {
 		bounded.Handle("POST "+path, http.MaxBytesHandler(hook, maxHook))

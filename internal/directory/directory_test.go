@@ -190,3 +190,19 @@ func TestRolesMatchByTemplateIDOrByName(t *testing.T) {
 	require.Len(t, lists["privileged-role-ids"], len(PrivilegedRoles))
 	require.Contains(t, lists["privileged-role-names"], "company administrator")
 }
+
+func TestACloneLearnsForItself(t *testing.T) {
+	d := New()
+	d.Load(Snapshot{Tenant: tenantID, Read: read, Principals: []Principal{{ID: "u1", Roles: []Role{{ID: GlobalAdministrator}}}}})
+	d.Observe(roleRecord(t, "r1", "Add member to role", "u9", GlobalAdministrator, "", read.Add(hour)))
+	c := d.Clone()
+	require.Equal(t, Yes, standing(c, user("u1"), read))
+	require.Equal(t, Yes, standing(c, user("u9"), read.Add(2*hour)))
+	c.Observe(roleRecord(t, "r2", "Remove member from role", "u9", GlobalAdministrator, "", read.Add(3*hour)))
+	c.Load(Snapshot{Tenant: tenantID, Read: read.Add(5 * hour)})
+	require.Equal(t, No, standing(c, user("u9"), read.Add(4*hour)))
+	require.Equal(t, Yes, standing(d, user("u9"), read.Add(4*hour)))
+	require.Equal(t, Yes, standing(d, user("u1"), read.Add(6*hour)))
+	d.Observe(roleRecord(t, "r3", "Add member to role", "u7", GlobalAdministrator, "", read.Add(hour)))
+	require.NotEqual(t, Yes, standing(c, user("u7"), read.Add(2*hour)))
+}
