@@ -117,7 +117,9 @@ func (r *Reread) End() {
 	for i, e := range r.engines {
 		r.told(i, e.Settle(time.Time{}))
 	}
-	r.flush()
+	for i, e := range r.engines {
+		r.told(i, e.FlushAll())
+	}
 }
 
 func (r *Reread) flush() {
