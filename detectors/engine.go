@@ -70,9 +70,7 @@ func (e *Engine) Explain(r *sigma.Rule, rec *record.Record) sigma.Explanation {
 // correlations gather until Flush, so that a burst of records makes one revision. What the engine keeps of a record it
 // copies: the record may be one that a Decoder writes over.
 func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
-	if facts := e.directory.Observe(r); len(facts) > 0 {
-		e.buckets.learnt(facts)
-	}
+	e.observe(r)
 	if !r.Decoded() {
 		return nil
 	}
@@ -121,6 +119,13 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 		k = e.correlate(k, v, truth, by, position, s.words)
 	}
 	return out
+}
+
+// observe learns from a record what it says of roles.
+func (e *Engine) observe(r *record.Record) {
+	if facts := e.directory.Observe(r); len(facts) > 0 {
+		e.buckets.learnt(facts)
+	}
 }
 
 // Flush returns the findings of correlations that have changed since. A window that holds many records is not looked at

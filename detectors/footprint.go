@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"cordon/internal/canary"
@@ -17,11 +18,12 @@ import (
 // footprints tells Cordon's own changes from an attacker's who holds Cordon's credential: each change under its
 // identity must have been announced in INCIDENTS, or in AUDIT where it belongs to none, before it was made.
 type footprints struct {
-	own       []string                  // application ids
+	own []string // application ids
+
+	mu        sync.Mutex                // guards what follows: every shard asks
 	announced map[string][]announcement // by tenant
 	read      uint64                    // INCIDENTS sequence that has been read
 	journal   uint64                    // AUDIT sequence that has been read
-	waiting   []foreign
 }
 
 // announcement is a change that Cordon said it would make.
@@ -36,6 +38,7 @@ type announcement struct {
 type foreign struct {
 	record   *record.Record
 	position string
+	sequence uint64 // in LOGS
 	asked    bool   // how far the announcements must have been read is known
 	until    uint64 // it is unexplained once INCIDENTS has been read up to here
 	journal  uint64 // and AUDIT up to here
@@ -54,14 +57,25 @@ func (f *footprints) isOwn(r *record.Record) bool {
 		slices.ContainsFunc(f.own, func(id string) bool { return id != "" && strings.EqualFold(id, r.Actor.AppID) })
 }
 
+// startAt says up to which sequence AUDIT need not be read.
+func (f *footprints) startAt(journal uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.journal = journal
+}
+
 // announce takes an event of INCIDENTS.
 func (f *footprints) announce(data []byte, seq uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.read = seq
 	return f.heard(data, seq, incident.StepStarted)
 }
 
 // journalled takes an event of AUDIT.
 func (f *footprints) journalled(data []byte, seq uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.journal = seq
 	return f.heard(data, seq, incident.CanarySent)
 }
@@ -149,21 +163,22 @@ func (a announcement) isCanary(r *record.Record, since time.Duration) bool {
 	return shown || since <= brief
 }
 
-// judge returns a finding for each change that stays unexplained though everything announced before it has been
-// read.
-func (f *footprints) judge() []finding.Finding {
-	var out []finding.Finding
-	f.waiting = slices.DeleteFunc(f.waiting, func(w foreign) bool {
+// judge returns the changes that still wait, and a finding for each that stays unexplained though everything announced
+// before it has been read.
+func (f *footprints) judge(waiting []foreign) (still []foreign, out []finding.Finding) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	still = slices.DeleteFunc(waiting, func(w foreign) bool {
 		if f.explains(w.record) {
 			return true
 		}
-		if f.read < w.until || f.journal < w.journal {
+		if !w.asked || f.read < w.until || f.journal < w.journal {
 			return false
 		}
 		out = append(out, unexplained(w))
 		return true
 	})
-	return out
+	return still, out
 }
 
 // unexplained is the finding that Cordon's own identity was used by somebody else. Nobody contains Cordon by itself:

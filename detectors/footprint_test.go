@@ -51,10 +51,9 @@ func TestWhatExplainsAChangeUnderCordonsIdentity(t *testing.T) {
 			require.NoError(t, f.announce(started(t, c.tenant, c.target, morning, c.operation), 3))
 			r := decode(t, ownChange("o1", op, "u1", morning.Add(c.after)))
 			require.True(t, f.isOwn(r))
-			f.waiting = []foreign{{record: r, position: "p", until: 3}}
-			found := f.judge()
+			waiting, found := f.judge([]foreign{{record: r, position: "p", until: 3, asked: true}})
 			require.Equal(t, c.want, len(found) == 0)
-			require.Empty(t, f.waiting)
+			require.Empty(t, waiting)
 			if !c.want {
 				require.Equal(t, "critical", found[0].Level)
 				require.Equal(t, unexplainedRule+"/"+r.ID, found[0].ID)
@@ -71,13 +70,15 @@ func TestAChangeIsUnexplainedOnlyOnceAllAnnouncementsWereRead(t *testing.T) {
 		"explained late": started(t, tenantID, "u1", morning, "Disable account"),
 		"not explained":  started(t, tenantID, "u2", morning, "Disable account"),
 	} {
-		f := footprints{own: []string{ownApp}, read: 4, waiting: []foreign{{record: r, until: 6}}}
+		f := footprints{own: []string{ownApp}, read: 4}
 		require.NoError(t, f.announce([]byte(`{"type":"something.new","data":7}`), 5), "unknown types are skipped")
-		require.Empty(t, f.judge())
-		require.Len(t, f.waiting, 1, "it waits")
+		waiting, found := f.judge([]foreign{{record: r, until: 6, asked: true}})
+		require.Empty(t, found)
+		require.Len(t, waiting, 1, "it waits")
 		require.NoError(t, f.announce(last, 6))
-		require.Equal(t, name == "not explained", len(f.judge()) == 1, name)
-		require.Empty(t, f.waiting)
+		waiting, found = f.judge(waiting)
+		require.Equal(t, name == "not explained", len(found) == 1, name)
+		require.Empty(t, waiting)
 	}
 	require.Error(t, (&footprints{}).announce([]byte("{"), 1))
 }
@@ -139,12 +140,13 @@ func TestACanaryExplainsItsOwnRecordAlone(t *testing.T) {
 			require.NoError(t, f.journalled(sent(t, "n1", morning), 7))
 			change := ownChange("o1", "Update service principal", "sp-own", morning.Add(c.after))
 			change["properties"].(fields)["targetResources"].([]any)[0].(fields)["modifiedProperties"] = c.changes
-			f.waiting = []foreign{{record: decode(t, change), journal: 7}}
-			require.Equal(t, c.want, len(f.judge()) == 0)
+			_, found := f.judge([]foreign{{record: decode(t, change), journal: 7, asked: true}})
+			require.Equal(t, c.want, len(found) == 0)
 		})
 	}
 	require.Error(t, (&footprints{}).journalled(started(t, tenantID, "u1", morning)[:5], 1))
-	f := footprints{waiting: []foreign{{record: decode(t, ownChange("o1", "x", "sp-own", morning)), journal: 8}}}
+	f := footprints{}
 	require.NoError(t, f.journalled(sent(t, "n1", morning), 7))
-	require.Empty(t, f.judge(), "the journal has not been read far enough")
+	_, found := f.judge([]foreign{{record: decode(t, ownChange("o1", "x", "sp-own", morning)), journal: 8, asked: true}})
+	require.Empty(t, found, "the journal has not been read far enough")
 }

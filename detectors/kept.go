@@ -1,6 +1,8 @@
 package detectors
 
 import (
+	"time"
+
 	"cordon/detectors/sigma"
 	"cordon/internal/directory"
 )
@@ -88,16 +90,22 @@ type bucket struct {
 	facts   []directory.Fact
 }
 
+// slotWeight is how many records a finding of a correlation counts as: it carries the proof of fifty.
+const slotWeight = 16
+
+func (b *bucket) weight() int { return len(b.known) + slotWeight*len(b.slots) + len(b.facts) }
+
 // buckets fill one after the other.
 type buckets struct {
 	all     []*bucket // by number
 	free    []int     // numbers that are empty
 	filling *bucket
 	changed int
+	newest  time.Time // of the facts
 }
 
 func (b *buckets) next() *bucket {
-	if b.filling != nil && len(b.filling.known)+len(b.filling.slots)+len(b.filling.facts) < bucketSize {
+	if b.filling != nil && b.filling.weight() < bucketSize {
 		return b.filling
 	}
 	if n := len(b.free); n > 0 {
@@ -124,6 +132,11 @@ func (b *buckets) putSlot(s *slot) {
 }
 
 func (b *buckets) learnt(facts []directory.Fact) {
+	for _, f := range facts {
+		if f.At.After(b.newest) {
+			b.newest = f.At
+		}
+	}
 	at := b.next()
 	at.facts = append(at.facts, facts...)
 	at.left += len(facts)

@@ -1,10 +1,8 @@
 package detectors
 
 import (
-	"context"
 	"time"
 
-	"cordon/internal/bus"
 	"cordon/internal/directory"
 	"cordon/internal/finding"
 	"cordon/internal/record"
@@ -127,16 +125,6 @@ func (r *Reread) flush() {
 	for i, e := range r.engines {
 		r.told(i, e.Flush())
 	}
-}
-
-// Handled is the sequence of LOGS up to which the room has published what it found.
-func Handled(ctx context.Context, b *bus.Bus) (uint64, error) {
-	return b.AckFloor(ctx, bus.Logs, durable)
-}
-
-// Behind is how many messages of LOGS wait for the room.
-func Behind(ctx context.Context, b *bus.Bus) (uint64, error) {
-	return b.Waiting(ctx, bus.Logs, durable)
 }
 
 // FromRules says whether a finding comes from a rule; Cordon's other detectors look at more than records.

@@ -3,15 +3,18 @@ package detectors
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"cordon/detectors/rules"
+	"cordon/detectors/sigma"
 	"cordon/internal/bus"
-	"cordon/internal/clock"
+	"cordon/internal/directory"
 	"cordon/internal/finding"
 	"cordon/internal/record"
 	"github.com/nats-io/nats.go"
@@ -19,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -72,8 +76,8 @@ func (w *world) run(until uint64) {
 		require.NoError(w, err)
 	}
 	w.runUntil(func() bool {
-		floor, err := w.bus.AckFloor(w.Context(), bus.Logs, durable)
-		return err == nil && floor >= until
+		handled, err := Handled(w.Context(), w.bus)
+		return err == nil && handled >= until
 	})
 }
 
@@ -81,9 +85,14 @@ func (w *world) runUntil(done func() bool) {
 	w.Helper()
 	all, err := Load(rules.Shipped)
 	require.NoError(w, err)
-	room, err := New(w.bus, all, admins(), []string{ownApp}, record.DefaultLateness(), clock.Wall{}, zap.NewNop())
+	w.runThis(w.room(all, admins()), done)
+}
+
+func (w *world) room(all []*sigma.Rule, d *directory.Directory) *Room {
+	w.Helper()
+	plan, err := NewPlan(all)
 	require.NoError(w, err)
-	w.runThis(room, done)
+	return New(Config{Bus: w.bus, Plan: plan, Directory: d, Own: []string{ownApp}, Lateness: record.DefaultLateness(), Log: zaptest.NewLogger(w, zaptest.Level(zap.WarnLevel))})
 }
 
 func (w *world) runThis(room *Room, done func() bool) {
@@ -96,25 +105,34 @@ func (w *world) runThis(room *Room, done func() bool) {
 	require.NoError(w, <-ended)
 }
 
-// handOut gives all of LOGS to a worker that acknowledges this many messages and dies: the rest comes again later.
+// shard is the shard of the tenant whose records LOGS holds.
+func (w *world) shard() (number int) {
+	w.Helper()
+	require.NoError(w, w.bus.Scan(w.Context(), bus.Logs, "logs.>", time.Time{}, func(m jetstream.Msg) (err error) {
+		number, err = strconv.Atoi(strings.Split(m.Subject(), ".")[1])
+		return err
+	}))
+	return number
+}
+
+// handOut gives LOGS to a reader that acknowledges this many messages and dies with others in hand: those are given to
+// nobody else for long.
 func (w *world) handOut(acknowledged int) {
 	w.Helper()
-	ctx, cancel := context.WithCancel(w.Context())
-	n := 0
-	err := w.bus.Run(ctx, bus.Worker{Stream: bus.Logs, Durable: durable, Filter: []string{"logs.>", "cp.>"}, Ahead: burst}, func(context.Context, jetstream.Msg) error {
-		if n++; n < acknowledged {
-			return nil
-		}
-		worker, err := w.bus.Stream(bus.Logs).Consumer(ctx, durable)
-		require.NoError(w, err)
-		require.Eventually(w, func() bool {
-			info, err := worker.Info(ctx)
-			return err == nil && info.NumPending == 0
-		}, 10*time.Second, 5*time.Millisecond, "all is in its hands")
-		cancel()
-		return nil
-	})
+	n := w.shard()
+	p := bus.Pinned{Stream: bus.Logs, Durable: durable(n), Filter: bus.ShardSubjects(n), Ahead: burst}
+	consumer, _, err := w.bus.Pin(w.Context(), p)
 	require.NoError(w, err)
+	ctx, cancel := context.WithCancel(w.Context())
+	defer cancel()
+	died := errors.New("died")
+	require.ErrorIs(w, w.bus.RunPinned(ctx, p, consumer, func(_ context.Context, batch []bus.Delivery) error {
+		require.Greater(w, len(batch), acknowledged+3)
+		for _, d := range batch[:acknowledged] {
+			require.NoError(w, d.Ack())
+		}
+		return died
+	}), died)
 }
 
 // findings are what FINDINGS holds: of each identity the last revision, as JSON.
@@ -204,7 +222,7 @@ func TestARestartPublishesTheSameFindings(t *testing.T) {
 }
 
 func TestTheWatermarkIsTheLeastOverAllPartitions(t *testing.T) {
-	r := Room{engine: shipped(t, admins()), watermarks: newWatermarks(record.Lateness{record.KindSignIn: 20 * time.Minute, record.KindRisk: 48 * time.Hour})}
+	r := shard{engine: shipped(t, admins()), watermarks: newWatermarks(record.Lateness{record.KindSignIn: 20 * time.Minute, record.KindRisk: 48 * time.Hour})}
 	seen := func(source, partition string, at time.Time, categories ...string) {
 		cp := record.Checkpoint{Source: source, Partition: partition, Seen: at}
 		for _, c := range categories {

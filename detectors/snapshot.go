@@ -92,7 +92,7 @@ func (e *Engine) packBucket(b *bucket) []byte {
 	b.known = slices.DeleteFunc(b.known, func(k *kept) bool { return e.records[k.id] != k })
 	b.slots = slices.DeleteFunc(b.slots, func(s *slot) bool { return e.slots[s.finding.ID] != s })
 	old := len(b.facts)
-	b.facts = slices.DeleteFunc(b.facts, func(f directory.Fact) bool { return time.Since(f.At) > factsFor })
+	b.facts = slices.DeleteFunc(b.facts, func(f directory.Fact) bool { return e.buckets.newest.Sub(f.At) > factsFor })
 	b.left -= old - len(b.facts)
 	if len(b.known)+len(b.slots)+len(b.facts) == 0 {
 		return nil
@@ -256,6 +256,11 @@ func (e *Engine) loadBucket(r *reader, b *bucket, unchanged func(name string) bo
 	}
 	unpackJSON(r, &b.facts)
 	b.left = len(b.known) + len(b.slots) + len(b.facts)
+	for _, f := range b.facts {
+		if f.At.After(e.buckets.newest) {
+			e.buckets.newest = f.At
+		}
+	}
 	e.directory.Learn(slices.Clone(b.facts))
 }
 

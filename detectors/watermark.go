@@ -1,6 +1,9 @@
 package detectors
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +37,30 @@ func (w *watermarks) take(cp record.Checkpoint) {
 			w.carries[key] = map[string]bool{}
 		}
 		w.carries[key][cp.Source] = true
+	}
+}
+
+// save puts into a snapshot's head what the watermarks stand on.
+func (w *watermarks) save(h *head) {
+	h.Seen = w.seen
+	for _, key := range slices.SortedFunc(maps.Keys(w.carries), func(a, b carried) int {
+		return cmp.Or(strings.Compare(a.tenant, b.tenant), strings.Compare(a.category, b.category))
+	}) {
+		h.Carries = append(h.Carries, carriedBy{key.tenant, key.category, slices.Sorted(maps.Keys(w.carries[key]))})
+	}
+}
+
+// load takes over what save put there.
+func (w *watermarks) load(h head) {
+	if h.Seen != nil {
+		w.seen = h.Seen
+	}
+	for _, c := range h.Carries {
+		sources := map[string]bool{}
+		for _, s := range c.Sources {
+			sources[s] = true
+		}
+		w.carries[carried{c.Tenant, c.Category}] = sources
 	}
 }
 

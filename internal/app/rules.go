@@ -20,11 +20,11 @@ func (a *App) loadRules() error {
 		return err
 	}
 	a.rules = replay.Set{Rules: set, Table: table}
-	a.room, err = detectors.New(a.bus, set, a.dir, []string{a.cfg.Application.ID}, a.cfg.Lateness.Records(), a.clock, a.log,
-		detectors.WithFields(table), detectors.WithModes(a.cfg.Modes))
+	plan, err := detectors.NewPlan(set, detectors.WithFields(table), detectors.WithModes(a.cfg.Modes))
 	if err != nil {
 		return err
 	}
+	a.room = detectors.New(detectors.Config{Bus: a.bus, Plan: plan, Directory: a.dir, Own: []string{a.cfg.Application.ID}, Lateness: a.cfg.Lateness.Records(), Crew: a.crew, Log: a.log})
 	a.ledger = ledger.New(a.bus, set, a.room, a.clock, a.log)
 	return nil
 }

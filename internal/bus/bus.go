@@ -54,6 +54,7 @@ type Bus struct {
 
 	mu        sync.Mutex
 	consumers []jetstream.Consumer
+	pinned    map[string]jetstream.Consumer
 	batches   chan struct{} // atomic batches in flight: the server holds each in memory, twice
 	group     group
 	recent    recent
@@ -67,7 +68,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	b := &Bus{log: cfg.Log, batches: make(chan struct{}, inFlight), streams: map[string]jetstream.Stream{}}
+	b := &Bus{log: cfg.Log, batches: make(chan struct{}, inFlight), streams: map[string]jetstream.Stream{}, pinned: map[string]jetstream.Consumer{}}
 	if b.recent.most = cfg.Recent; b.recent.most == 0 {
 		b.recent.most = RecentOf(DefaultMemory)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -180,7 +182,7 @@ func (b *Bus) Follow(ctx context.Context, stream string, filter []string, start 
 // of the answer, so that two equal answers mean that nothing moved in between.
 func (b *Bus) Idle(ctx context.Context) (idle bool, mark string, err error) {
 	b.mu.Lock()
-	consumers := append([]jetstream.Consumer(nil), b.consumers...)
+	consumers := slices.AppendSeq(slices.Clone(b.consumers), maps.Values(b.pinned))
 	b.mu.Unlock()
 	for _, c := range consumers {
 		info, err := c.Info(ctx)
@@ -225,27 +227,28 @@ func (b *Bus) Since(ctx context.Context, stream string, t time.Time) (uint64, er
 	return low, nil
 }
 
-// AckFloor is the sequence up to which a durable worker has handled everything; 0 where it never ran.
-func (b *Bus) AckFloor(ctx context.Context, stream, durable string) (uint64, error) {
-	c, err := b.js.Consumer(ctx, stream, durable)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("asking about consumer %s: %w", durable, err)
-	}
-	return c.CachedInfo().AckFloor.Stream, nil
+// Progress is how far a durable worker has come.
+type Progress struct {
+	Begun   bool   // it was there once
+	Floor   uint64 // sequence up to which it has handled everything it was given
+	Waiting uint64 // messages before it, and in its hands
 }
 
-// Waiting tells how many messages a durable worker has before it; 0 where it never ran.
-func (b *Bus) Waiting(ctx context.Context, stream, durable string) (uint64, error) {
+// ProgressOf asks how far a durable worker has come, in whatever process it runs.
+func (b *Bus) ProgressOf(ctx context.Context, stream, durable string) (Progress, error) {
 	c, err := b.js.Consumer(ctx, stream, durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return 0, nil
+		return Progress{}, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("asking about consumer %s: %w", durable, err)
+		return Progress{}, fmt.Errorf("asking about consumer %s: %w", durable, err)
 	}
 	info := c.CachedInfo()
-	return info.NumPending + uint64(info.NumAckPending), nil
+	return Progress{true, info.AckFloor.Stream, info.NumPending + uint64(info.NumAckPending)}, nil
+}
+
+// AckFloor is the sequence up to which a durable worker has handled everything; 0 where it never ran.
+func (b *Bus) AckFloor(ctx context.Context, stream, durable string) (uint64, error) {
+	p, err := b.ProgressOf(ctx, stream, durable)
+	return p.Floor, err
 }

@@ -30,6 +30,9 @@ const (
 	SnapshotsBucket = "snapshots" // what a room has learnt and could not learn again from its stream
 )
 
+// SnapshotsStream is the stream behind the bucket.
+const SnapshotsStream = "KV_" + SnapshotsBucket
+
 // objects holds dead letters that are larger than a message.
 const objects = "deadletters"
 
@@ -85,6 +88,18 @@ func (b *Bus) createStreams(ctx context.Context, cfg Config) error {
 			return fmt.Errorf("creating bucket %s: %w", bucket, err)
 		}
 	}
+	// What detectors keep is written in atomic batches, which a bucket does not allow by itself.
+	snapshots, err := b.js.Stream(ctx, SnapshotsStream)
+	if err != nil {
+		return fmt.Errorf("opening bucket %s: %w", SnapshotsBucket, err)
+	}
+	if want := snapshots.CachedInfo().Config; !want.AllowAtomicPublish {
+		want.AllowAtomicPublish = true
+		if snapshots, err = b.js.UpdateStream(ctx, want); err != nil {
+			return fmt.Errorf("preparing bucket %s: %w", SnapshotsBucket, err)
+		}
+	}
+	b.streams[SnapshotsStream] = snapshots
 	if _, err := b.js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: objects, TTL: 30 * day, Replicas: max(cfg.Replicas, 1)}); err != nil {
 		return fmt.Errorf("creating the object store: %w", err)
 	}

@@ -64,6 +64,17 @@ func CheckpointSubject(source, partition string) string {
 	return "cp." + Token(source) + "." + Token(partition)
 }
 
+// SnapshotSubject is where one part of what a shard's detectors keep stands.
+func SnapshotSubject(shard int, part string) string {
+	return "$KV." + SnapshotsBucket + ".detectors." + strconv.Itoa(shard) + "." + part
+}
+
+// ShardSubjects are the records of one shard, and the checkpoints, which are every shard's.
+func ShardSubjects(shard int) []string { return []string{"logs." + strconv.Itoa(shard) + ".>", "cp.>"} }
+
+// ShardFindings are the findings about the tenants of one shard.
+func ShardFindings(shard int) string { return "findings." + strconv.Itoa(shard) + ".>" }
+
 // DeadLetterSubject is where input stands that could not be stored as a record.
 func DeadLetterSubject(source, partition, position string) string {
 	return "deadletter." + Token(source) + "." + Token(partition) + "." + Token(position)

@@ -46,8 +46,9 @@ custom: {owner: blake, reason: We moved, until: 2020-01-01}
 	require.NoError(h, err)
 	set, err := sigma.Except(all)
 	require.NoError(h, err)
-	room, err := detectors.New(h.bus, set, directory.New(), nil, record.DefaultLateness(), clock.Wall{}, zap.NewNop())
+	plan, err := detectors.NewPlan(set)
 	require.NoError(h, err)
+	room := detectors.New(detectors.Config{Bus: h.bus, Plan: plan, Directory: directory.New(), Lateness: record.DefaultLateness(), Log: zap.NewNop()})
 	return ledger.New(h.bus, set, room, clock.Wall{}, zap.NewNop())
 }
 

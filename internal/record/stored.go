@@ -84,6 +84,11 @@ func shorten(s string) string {
 
 // FromLogs decodes a message of LOGS: the same record that ingest decoded, and where it came from.
 func FromLogs(header map[string][]string, data []byte) (*Record, Position, error) {
+	return new(Decoder).FromLogs(header, data)
+}
+
+// FromLogs decodes a message of LOGS; the record holds until the next call.
+func (dec *Decoder) FromLogs(header map[string][]string, data []byte) (*Record, Position, error) {
 	get := func(name string) string {
 		if v := header[name]; len(v) > 0 {
 			return v[0]
@@ -102,7 +107,7 @@ func FromLogs(header map[string][]string, data []byte) (*Record, Position, error
 	if err != nil {
 		return nil, Position{}, err
 	}
-	r, err := Decode(data, Defaults{Tenant: tenant, Enqueued: enqueued})
+	r, err := dec.Decode(data, Defaults{Tenant: tenant, Enqueued: enqueued})
 	return r, position, err
 }
 

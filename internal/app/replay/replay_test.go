@@ -107,8 +107,9 @@ func (h *house) store(records ...object) {
 func (h *house) detect() {
 	h.Helper()
 	set := shipped(h)
-	room, err := detectors.New(h.bus, set.Rules, h.dir.Clone(), []string{ownApp}, record.DefaultLateness(), clock.Wall{}, zap.NewNop(), detectors.WithFields(set.Table))
+	plan, err := detectors.NewPlan(set.Rules, detectors.WithFields(set.Table))
 	require.NoError(h, err)
+	room := detectors.New(detectors.Config{Bus: h.bus, Plan: plan, Directory: h.dir.Clone(), Own: []string{ownApp}, Lateness: record.DefaultLateness(), Log: zap.NewNop()})
 	ctx, cancel := context.WithCancel(h.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- room.Run(ctx) }()
@@ -230,7 +231,7 @@ func TestOtherRulesFindOthers(t *testing.T) {
 	require.NotZero(t, r.Left)
 
 	level := files(t, func(_, text string) string {
-		return strings.Replace(text, "level: medium\ncustom:\n  idea: 1\n", "level: high\ncustom:\n  idea: 1\n", 1)
+		return strings.Replace(text, "level: medium\ncustom:\n  mode: on\n  idea: 1\n", "level: high\ncustom:\n  mode: on\n  idea: 1\n", 1)
 	})
 	r = h.replay(difference.Request{Since: morning.Add(-time.Hour), Until: morning.Add(time.Hour), Files: level})
 	require.Equal(t, []string{"~ password-spray level"}, signs(r))
