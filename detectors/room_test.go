@@ -259,3 +259,59 @@ func TestTheRoomKnowsItsCanaries(t *testing.T) {
 	require.Len(t, w.findings(), 1)
 	require.Contains(t, w.findings(), unexplainedRule+"/"+tenantID+"/AuditLogs/o2")
 }
+
+// Other rules go on from what the shard keeps, and look at what LOGS holds as far back as windows go.
+func TestOtherRulesTakeOver(t *testing.T) {
+	w := newWorld(t)
+	parse := func(text string) *Plan {
+		all, err := sigma.Parse("r.yml", strings.NewReader(text), nil)
+		require.NoError(t, err)
+		plan, err := NewPlan(all)
+		require.NoError(t, err)
+		return plan
+	}
+	thrice := func(n int) string {
+		return over("thrice", fmt.Sprintf("type: event_count, rules: [entered], group-by: [actor.id], generate: true, condition: {gte: %d}", n))
+	}
+	for n := range 3 {
+		w.store(signIn(fmt.Sprint("s", n), "u", "192.0.2.1", 0, morning.Add(time.Duration(n)*time.Second), oneFactor))
+	}
+	room := New(Config{Bus: w.bus, Plan: parse(entering("entered", "on") + thrice(4)), Directory: known(), Lateness: record.DefaultLateness(), Log: zap.NewNop()})
+	has := func(n int, rules ...string) func() bool {
+		return func() bool {
+			found := map[string]int{}
+			for id := range w.findings() {
+				rule, _, _ := strings.Cut(id, "/")
+				found[rule]++
+			}
+			ok := len(w.findings()) == n
+			for _, rule := range rules {
+				ok = ok && found[rule] > 0
+			}
+			return ok
+		}
+	}
+	step := 0
+	w.runThis(room, func() bool {
+		switch step {
+		case 0:
+			if has(3, "entered")() {
+				room.Reload(parse(entering("entered", "on") + entering("second", "audit") + thrice(3)))
+				step++
+			}
+		case 1: // the new rule and the changed one have looked at what was there
+			if has(7, "entered", "second", "thrice")() {
+				w.store(signIn("s3", "u", "192.0.2.1", 0, morning.Add(time.Minute), oneFactor))
+				step++
+			}
+		case 2:
+			return has(9, "entered", "second", "thrice")()
+		}
+		return false
+	})
+	for id, text := range w.findings() {
+		if strings.HasPrefix(id, "entered/") {
+			require.Contains(t, text, `"revision":1,`, "what the rule had found is not told again")
+		}
+	}
+}

@@ -42,7 +42,6 @@ type Room interface {
 // Ledger counts findings.
 type Ledger struct {
 	bus   *bus.Bus
-	rules []*sigma.Rule
 	room  Room
 	clock clock.Clock
 	log   *zap.Logger
@@ -50,6 +49,8 @@ type Ledger struct {
 	seed  maphash.Seed
 
 	mu      sync.Mutex
+	rules   []*sigma.Rule
+	broken  string // what is wrong with the rules that should run instead
 	began   uint64 // FINDINGS sequence when Run began: what comes later counts in the totals
 	latest  map[uint64]entry
 	totals  map[Total]int
@@ -75,6 +76,29 @@ type Total struct {
 // New returns a ledger that Run keeps, of the rules that a room works with.
 func New(b *bus.Bus, rules []*sigma.Rule, r Room, c clock.Clock, log *zap.Logger) *Ledger {
 	return &Ledger{bus: b, rules: rules, room: r, clock: c, log: log, ready: make(chan struct{}), seed: maphash.MakeSeed(), latest: map[uint64]entry{}, totals: map[Total]int{}}
+}
+
+// Use says that other rules are at work.
+func (l *Ledger) Use(rules []*sigma.Rule) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rules, l.broken = rules, ""
+}
+
+// Broken says that there are other rules, that they cannot be used, and why; it tells whether that is news.
+func (l *Ledger) Broken(why error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	news := l.broken != why.Error()
+	l.broken = why.Error()
+	return news
+}
+
+// IsBroken says that rules other than those that run should run and cannot.
+func (l *Ledger) IsBroken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.broken != ""
 }
 
 // Run follows FINDINGS until ctx ends.
@@ -156,9 +180,11 @@ func (l *Ledger) Totals() map[Total]int {
 	return out
 }
 
-// Suppressed counts, since Cordon began, the records that exceptions kept from rules.
+// Suppressed counts the records that exceptions kept from rules; the count survives a restart.
 func (l *Ledger) Suppressed() map[detectors.SuppressedBy]int {
 	out := map[detectors.SuppressedBy]int{}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, r := range l.rules {
 		for _, x := range r.Exceptions {
 			out[detectors.SuppressedBy{Rule: r.Name, Exception: x.Name}] = 0
@@ -171,6 +197,7 @@ func (l *Ledger) Suppressed() map[detectors.SuppressedBy]int {
 // Report is what the page shows.
 type Report struct {
 	At         time.Time   `json:"at"`
+	Broken     string      `json:"broken,omitempty"` // the folder's rules have changed and cannot be read: those before go on
 	Rules      []Rule      `json:"rules"`
 	Exceptions []Exception `json:"exceptions"`
 }
@@ -200,7 +227,7 @@ type Exception struct {
 	Expired  bool      `json:"expired,omitempty"`
 	Rules    []string  `json:"rules"`
 	Findings int       `json:"findings"` // in the last seven days
-	Records  int       `json:"records"`  // since Cordon began, those included that only correlations would have counted
+	Records  int       `json:"records"`  // ever, by this instance's shards, those included that only correlations would have counted
 }
 
 // Report shows every rule in the order of the folder, then whatever else has found something.
@@ -231,7 +258,7 @@ func (l *Ledger) Report() Report {
 			row.On++
 		}
 	}
-	out := Report{At: now, Rules: []Rule{}, Exceptions: []Exception{}}
+	out := Report{At: now, Broken: l.broken, Rules: []Rule{}, Exceptions: []Exception{}}
 	places := map[string]int{}
 	for _, r := range l.rules {
 		row := Rule{Name: r.Name, Title: r.Title, Level: r.Level, Mode: l.room.Mode(r.Name), Serves: l.room.Serves(r.Name), Techniques: r.Techniques, Exceptions: len(r.Exceptions)}

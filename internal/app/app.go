@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cordon/actions"
@@ -47,23 +49,24 @@ type Options struct {
 
 // App is a running Cordon.
 type App struct {
-	cfg     *config.Config
-	clock   clock.Clock
-	log     *zap.Logger
-	bus     *bus.Bus
-	store   *incident.Store
-	dir     *directory.Directory
-	tenants *tenants
-	crew    *crew.Crew
-	readers *readers
-	console *console.Server
-	board   *sources.Board
-	room    *detectors.Room
-	ledger  *ledger.Ledger
-	rules   replay.Set
-	listen  net.Listener
-	people  []console.Analyst
-	local   []console.Analyst // whose tokens stand in run.json
+	cfg      *config.Config
+	clock    clock.Clock
+	log      *zap.Logger
+	bus      *bus.Bus
+	store    *incident.Store
+	dir      *directory.Directory
+	tenants  *tenants
+	crew     *crew.Crew
+	readers  *readers
+	console  *console.Server
+	board    *sources.Board
+	room     *detectors.Room
+	ledger   *ledger.Ledger
+	rules    atomic.Pointer[replay.Set] // that run
+	rulesSum [sha256.Size]byte          // of the folder that they were read from
+	listen   net.Listener
+	people   []console.Analyst
+	local    []console.Analyst // whose tokens stand in run.json
 
 	cancel  context.CancelFunc
 	parts   sync.WaitGroup
@@ -129,7 +132,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (a *App, err error)
 	}
 	a.console, err = console.New(console.Config{Bus: a.bus, Store: a.store, Clock: a.clock, Analysts: a.people, Tenant: a.tenants.Name, Mode: a.tenants.Mode, Secure: strings.HasPrefix(cfg.URL, "https://"), Log: o.Log,
 		Letters: ingest.NewLetters(a.bus, a.clock, a.readers.source), Sources: a.board, Rules: a.ledger, Hooks: a.readers.hooks, Metrics: metrics, Search: a.search,
-		Replay: replay.New(replay.Config{Bus: a.bus, Directory: a.dir, Own: []string{cfg.Application.ID}, Lateness: cfg.Lateness.Records(), Running: func() replay.Set { return a.rules }, Clock: a.clock, Log: o.Log})})
+		Replay: replay.New(replay.Config{Bus: a.bus, Directory: a.dir, Own: []string{cfg.Application.ID}, Lateness: cfg.Lateness.Records(), Running: func() replay.Set { return *a.rules.Load() }, Clock: a.clock, Log: o.Log})})
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +171,9 @@ func (a *App) Start(ctx context.Context) error {
 	a.cancel = cancel
 	a.run(running, "detectors", a.room.Run)
 	a.run(running, "ledger", a.ledger.Run)
+	if a.cfg.Rules != "" {
+		a.run(running, "rules", a.watchRules)
+	}
 	a.run(running, "silence", silence.New(silence.Config{Sources: a.readers.expected, Own: a.own(), Lateness: a.cfg.Lateness.Records(), Name: a.tenants.Name}, a.bus, a.clock, a.log).Run)
 	if birds := a.canaries(); len(birds) > 0 {
 		a.run(running, "canary", canary.New(canary.Config{AppID: a.cfg.Application.ID, Tenants: birds}, a.bus, a.clock, a.log).Run)

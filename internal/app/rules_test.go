@@ -1,9 +1,13 @@
 package app
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"cordon/internal/config"
 	"github.com/stretchr/testify/require"
@@ -26,4 +30,45 @@ func TestModesOfTheConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"audit", "off", "on"}, []string{a.room.Mode("user-created"), a.room.Mode("password-spray"), a.room.Mode("password-spray-hit")})
 	require.NoError(t, a.Stop(t.Context()))
+}
+
+// A change of the folder is taken over while Cordon runs; a broken one leaves the rules that run, and says so.
+func TestRulesAreTakenOverWhileCordonRuns(t *testing.T) {
+	t.Setenv("CORDON_TEST_TOKEN", "t0ken")
+	folder := t.TempDir()
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600))
+	}
+	rule := func(name string) string {
+		return fmt.Sprintf("title: T\nname: %s\nlogsource: {product: azure, service: signinlogs}\ndetection: {s: {signIn.address: 192.0.2.1}, condition: s}\ncustom: {mode: on}\n", name)
+	}
+	write("one.yml", rule("one"))
+	cfg, err := config.Parse(strings.NewReader(fmt.Sprintf("data: %s\nrules: %s\nlisten: 127.0.0.1:0\ngraph: http://127.0.0.1:1\ntenants: [{id: t, credential: {token: {env: CORDON_TEST_TOKEN}}}]\n", t.TempDir(), folder)))
+	require.NoError(t, err)
+	a, err := New(t.Context(), cfg, Options{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.watchRules(ctx) }()
+	defer func() {
+		cancel()
+		require.NoError(t, <-ended)
+		require.NoError(t, a.Stop(t.Context()))
+	}()
+	names := func() (all []string) {
+		for _, r := range a.ledger.Report().Rules {
+			all = append(all, r.Name)
+		}
+		return all
+	}
+	require.Equal(t, []string{"one"}, names())
+	write("two.yml", strings.Replace(rule("two"), "condition: s", "condition: t", 1))
+	require.Eventually(t, func() bool { return a.ledger.IsBroken() }, 20*time.Second, 20*time.Millisecond)
+	require.Contains(t, a.ledger.Report().Broken, `two.yml:4: condition "t": there is no search named "t"`)
+	require.Equal(t, []string{"one"}, names(), "the rules before go on")
+	write("two.yml", rule("two"))
+	require.Eventually(t, func() bool { return !a.ledger.IsBroken() }, 20*time.Second, 20*time.Millisecond)
+	require.Equal(t, []string{"one", "two"}, names())
+	require.Equal(t, "on", a.room.Mode("two"))
+	require.Len(t, a.rules.Load().Rules, 2, "a replay asks the rules that run")
 }
