@@ -83,6 +83,7 @@ type test struct {
 	all, neq, cased, expand bool
 	ref                     bool // values are names of fields
 	part                    string
+	text, unlike            string // the clause and its opposite, in Sigma's words
 	flags                   string
 	encodings               []string
 

@@ -125,6 +125,7 @@ func (d *detection) compileTest(key, value *yaml.Node) (expression, error) {
 		t.refsAt = append(t.refsAt, d.field(name))
 	}
 	t.gather()
+	t.describe()
 	if d.clauses = append(d.clauses, t); len(d.clauses) > maxClauses {
 		return nil, at(key, "a rule has %d tests at most", maxClauses)
 	}

@@ -37,6 +37,8 @@ type Finding struct {
 	Mode       string `json:"mode,omitempty"`       // audit: it is recorded, and opens nothing; "" is on
 	Suppressed string `json:"suppressed,omitempty"` // by the exception of that name: it is recorded, and opens nothing
 
+	Why []Reason `json:"why,omitempty"` // the clauses for whose sake the rule holds
+
 	Proof []Proof `json:"proof"` // the first 50, by time and id
 	Count int     `json:"count"` // of distinct records
 }
@@ -60,6 +62,12 @@ func (f Finding) Quiet() string {
 		return "the rule is in audit"
 	}
 	return ""
+}
+
+// Reason is a clause of a rule that held, and what stood there: an empty text where nothing did.
+type Reason struct {
+	Clause string   `json:"clause"`
+	Values []string `json:"values,omitempty"`
 }
 
 // Levels in rising order.
