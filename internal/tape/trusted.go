@@ -22,7 +22,7 @@ func (d *Doc) ParseTrusted(src []byte) (Value, error) {
 	if guess := min(len(src)/16+16, keep); guess > len(f.nodes) {
 		f.nodes = make([]node, guess)
 	}
-	f.escape = backslash(src, 0)
+	f.escape, d.unseen = backslash(src, 0), true
 	f.find(src)
 	i, n, _ := f.value(src, blank(src, 0), 0, 0, 0)
 	if i >= 0 {
@@ -61,7 +61,7 @@ func (f *follower) room() []node {
 	return f.nodes
 }
 
-// value lays out the value that begins at i, if it is none of those that its callers do themselves.
+// value lays out the value that begins at i.
 func (f *follower) value(s []byte, i, n, k, depth int) (int, int, int) {
 	if i >= len(s) {
 		return f.fail(i, "expected a value, the document ends")
@@ -73,10 +73,10 @@ func (f *follower) value(s []byte, i, n, k, depth int) (int, int, int) {
 	start, kind := i, Number
 	switch s[i] {
 	case '"':
-		start, i = int(f.quotes[k])+1, int(f.quotes[k+1])
-		if start != i && start > len(s) || i >= len(s) {
-			return f.fail(start, "expected the end of a string")
+		if int(f.quotes[k]) != i || int(f.quotes[k+1]) >= len(s) {
+			return f.fail(i, errQuote)
 		}
+		start, i = i+1, int(f.quotes[k+1])
 		at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(i), uint32(n+1), String, f.mark(s, i), 0
 		return i + 1, n + 1, k + 2
 	case '{':
@@ -360,4 +360,15 @@ func backslash(s []byte, i int) int {
 		return i + at
 	}
 	return len(s)
+}
+
+// seen are the bytes or'ed, eight at a time.
+func seen(s []byte) (high uint64) {
+	for ; len(s) >= 32; s = s[32:] {
+		high |= load(s, 0) | load(s, 8) | load(s, 16) | load(s, 24)
+	}
+	for _, c := range s {
+		high |= uint64(c)
+	}
+	return high
 }
