@@ -105,7 +105,9 @@ func (dec *Decoder) decode(root tape.Value, raw []byte, d Defaults, s Stored) (*
 	if err := r.setTime(kind, d); err != nil {
 		return nil, err
 	}
-	dec.read(kind)
+	if dec.read(kind); len(r.Targets) == 0 {
+		r.Targets = nil // a Decoder's memory is no sign of any
+	}
 	dec.identify(kind, s.Hash)
 	return r, nil
 }
