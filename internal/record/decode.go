@@ -61,10 +61,34 @@ func (dec *Decoder) DecodeValue(root tape.Value, raw []byte, d Defaults) (*Recor
 	if len(raw) > MaxBytes {
 		return nil, errTooLarge(raw)
 	}
+	return dec.decode(root, raw, d, Stored{NotUTF8: !root.ASCII() && !utf8.Valid(raw)})
+}
+
+// Stored is what is known of a record that was stored, and need not be found out again.
+type Stored struct {
+	NotUTF8 bool
+	// Hash is the SHA-256 of the record's bytes in hexadecimal digits, where its ID ends in one. It may be empty.
+	Hash string
+}
+
+// DecodeStored is Decode for a record that Decode has read before, at a part of its cost: the bytes are taken for a
+// record's, and what is known of it is believed. Of other bytes it reads any record, or none.
+func (dec *Decoder) DecodeStored(raw []byte, d Defaults, s Stored) (*Record, error) {
+	if len(raw) > MaxBytes {
+		return nil, errTooLarge(raw)
+	}
+	root, err := dec.doc.ParseTrusted(raw)
+	if err != nil {
+		return nil, fmt.Errorf("parsing stored JSON %w", err)
+	}
+	return dec.decode(root, raw, d, s)
+}
+
+func (dec *Decoder) decode(root tape.Value, raw []byte, d Defaults, s Stored) (*Record, error) {
 	if root.Kind() != tape.Object {
 		return nil, fmt.Errorf("a record is a JSON object, this is %s", root.Kind())
 	}
-	dec.rec = Record{Raw: raw, NotUTF8: !root.ASCII() && !utf8.Valid(raw), root: root, properties: unwrap(find(root, nProperties))}
+	dec.rec = Record{Raw: raw, NotUTF8: s.NotUTF8, root: root, properties: unwrap(find(root, nProperties))}
 	dec.targets, dec.changes = dec.targets[:0], dec.changes[:0]
 	r := &dec.rec
 	var kind Kind
@@ -81,8 +105,10 @@ func (dec *Decoder) DecodeValue(root tape.Value, raw []byte, d Defaults) (*Recor
 	if err := r.setTime(kind, d); err != nil {
 		return nil, err
 	}
-	dec.read(kind)
-	dec.identify(kind)
+	if dec.read(kind); len(r.Targets) == 0 {
+		r.Targets = nil // a Decoder's memory is no sign of any
+	}
+	dec.identify(kind, s.Hash)
 	return r, nil
 }
 

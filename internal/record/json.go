@@ -30,6 +30,10 @@ func unwrap(v tape.Value) tape.Value {
 	if v.Kind() != tape.String {
 		return v
 	}
+	return unwrapString(v)
+}
+
+func unwrapString(v tape.Value) tape.Value {
 	if raw := v.Raw(); len(raw) < 2 || raw[0] != '{' && raw[0] != '[' {
 		return v
 	}

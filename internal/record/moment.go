@@ -153,7 +153,15 @@ func plainTime(s string) (time.Time, bool) {
 			nanos *= 10
 		}
 	}
-	return time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC), true
+	return time.Unix(int64(days(year, month, day))*86_400+int64(hour*3600+minute*60+second), int64(nanos)).UTC(), true
+}
+
+// days counts those since 1970 began. A year begins in March here, so that a leap day is its last.
+func days(year, month, day int) int {
+	if month -= 3; month < 0 {
+		year, month = year-1, month+12
+	}
+	return year*365 + year/4 - year/100 + year/400 + (month*153+2)/5 + day - 719_469
 }
 
 func twoDigits(s string) (n int, ok bool) {

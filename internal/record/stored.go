@@ -1,8 +1,11 @@
 package record
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,6 +53,8 @@ const (
 	HeaderMarks     = "Cordon-Marks" // what is odd about the record; most have none
 )
 
+const markNotUTF8 = "not-utf8"
+
 // Headers are what LOGS keeps beside the bytes.
 func (r *Record) Headers(p Position, enqueued time.Time) map[string][]string {
 	// One array holds the values, and there is room for what an atomic batch adds: a record's headers are made for each.
@@ -70,7 +75,7 @@ func (r *Record) Headers(p Position, enqueued time.Time) map[string][]string {
 		h[HeaderMarks] = append(h[HeaderMarks], "clamped")
 	}
 	if r.NotUTF8 {
-		h[HeaderMarks] = append(h[HeaderMarks], "not-utf8")
+		h[HeaderMarks] = append(h[HeaderMarks], markNotUTF8)
 	}
 	return h
 }
@@ -82,33 +87,62 @@ func shorten(s string) string {
 	return s
 }
 
-// FromLogs decodes a message of LOGS: the same record that ingest decoded, and where it came from.
+// FromLogs decodes a message of LOGS: the same record that ingest decoded, and where it came from. The record is its
+// caller's for good.
 func FromLogs(header map[string][]string, data []byte) (*Record, Position, error) {
 	return new(Decoder).FromLogs(header, data)
 }
 
-// FromLogs decodes a message of LOGS; the record holds until the next call.
+// FromLogs decodes a message of LOGS; the record and all its texts hold until the Decoder's next call. It believes that
+// ingest has looked at the bytes: nobody else writes into LOGS.
 func (dec *Decoder) FromLogs(header map[string][]string, data []byte) (*Record, Position, error) {
-	get := func(name string) string {
-		if v := header[name]; len(v) > 0 {
-			return v[0]
-		}
-		return ""
-	}
-	enqueued, err := time.Parse(time.RFC3339Nano, get(HeaderEnqueued))
+	enqueued, err := storedTime(one(header, HeaderEnqueued))
 	if err != nil {
 		return nil, Position{}, fmt.Errorf("reading a stored record's enqueued time: %w", err)
 	}
-	tenant, err := url.QueryUnescape(get(HeaderTenant))
+	tenant, err := url.QueryUnescape(one(header, HeaderTenant))
 	if err != nil {
 		return nil, Position{}, fmt.Errorf("reading a stored record's tenant: %w", err)
 	}
-	position, err := ParsePosition(get(HeaderPosition))
+	position, err := ParsePosition(one(header, HeaderPosition))
 	if err != nil {
 		return nil, Position{}, err
 	}
-	r, err := dec.Decode(data, Defaults{Tenant: tenant, Enqueued: enqueued})
+	r, err := dec.DecodeStored(data, Defaults{Tenant: tenant, Enqueued: enqueued},
+		Stored{NotUTF8: slices.Contains(header[HeaderMarks], markNotUTF8), Hash: hashIn(one(header, HeaderRecord))})
 	return r, position, err
+}
+
+func one(header map[string][]string, name string) string {
+	if v := header[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// storedTime reads what Headers wrote.
+func storedTime(s string) (time.Time, error) {
+	if strings.HasSuffix(s, "Z") && strings.Contains(s, "T") {
+		if t, ok := plainTime(s); ok {
+			return t, nil
+		}
+	}
+	return time.Parse(time.RFC3339Nano, s)
+}
+
+// hashIn is the hash that an escaped ID of three parts ends in, if it does: identify believes it only of a record that
+// has no key of its own.
+func hashIn(id string) string {
+	at := strings.LastIndex(id, "%2F") + len("%2F")
+	if at < len("%2F") || len(id)-at != hex.EncodedLen(sha256.Size) {
+		return ""
+	}
+	for i := at; i < len(id); i++ {
+		if c := id[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return ""
+		}
+	}
+	return id[at:]
 }
 
 // PrincipalOf reads the principal from a LOGS message's headers, without decoding the record.

@@ -129,6 +129,9 @@ func (v Value) FindName(name Name) Value {
 	for i := d.index.heads[t.from+uint32(name.tag)&t.mask]; i != 0; {
 		n := &d.nodes[i]
 		if n.tag == name.tag {
+			if n.marks&escaped == 0 && string(d.src[n.start:n.end]) == name.text {
+				return Value{d, i + 1}
+			}
 			switch d.compare(n, name.text) {
 			case exact:
 				return Value{d, i + 1}
@@ -149,6 +152,9 @@ func (d *Doc) through(i, end uint32, name Name) (folded Value) {
 		n := &d.nodes[i]
 		if n.tag != name.tag {
 			continue
+		}
+		if n.marks&escaped == 0 && string(d.src[n.start:n.end]) == name.text {
+			return Value{d, i + 1}
 		}
 		switch d.compare(n, name.text) {
 		case exact:

@@ -68,6 +68,11 @@ type Doc struct {
 	index index  // of objects that were asked for members
 	notes []note // of strings
 	inner inner  // documents that stood in strings
+	// unseen says that high is still to be found out.
+	unseen bool
+	// memory for ParseTrusted
+	sets   []uint64
+	quotes []uint32
 }
 
 // Error says where a document ceases to be JSON.
@@ -114,6 +119,10 @@ func (d *Doc) forget() {
 		d.arena = nil
 	}
 	d.src, d.nodes, d.arena, d.at, d.high = nil, d.nodes[:0], d.arena[:0], 0, 0
+	d.unseen = false
+	if cap(d.quotes) > keep*4 {
+		d.sets, d.quotes = nil, nil
+	}
 	d.index.forget()
 	d.forgetNotes()
 }

@@ -101,28 +101,34 @@ func hex(s []byte) rune {
 }
 
 // unescape appends a string's text to the arena and returns it. A lone surrogate becomes U+FFFD, as encoding/json
-// has it.
+// has it. What is no escape, which stands in no document that Parse accepted, stays as it is.
 func (d *Doc) unescape(s []byte) []byte {
-	from := len(d.arena)
-	for len(s) > 0 {
-		i := special(s, 0)
-		d.arena = append(d.arena, s[:i]...)
-		if s = s[i:]; len(s) == 0 {
-			break
+	from, out := len(d.arena), d.arena
+	for {
+		i := backslashNear(s)
+		out = append(out, s[:i]...)
+		if s = s[i:]; len(s) < 2 {
+			d.arena = append(out, s...)
+			return d.arena[from:]
 		}
-		n := escape(s)
-		switch c := s[1]; c {
+		n, c := 2, s[1]
+		switch c {
+		case '"', '\\', '/':
 		case 'b':
-			d.arena = append(d.arena, '\b')
+			c = '\b'
 		case 'f':
-			d.arena = append(d.arena, '\f')
+			c = '\f'
 		case 'n':
-			d.arena = append(d.arena, '\n')
+			c = '\n'
 		case 'r':
-			d.arena = append(d.arena, '\r')
+			c = '\r'
 		case 't':
-			d.arena = append(d.arena, '\t')
-		case 'u':
+			c = '\t'
+		default:
+			if n = escape(s); n == 0 {
+				n, c = 1, '\\'
+				break
+			}
 			r := hex(s[2:6])
 			if utf16.IsSurrogate(r) {
 				low := rune(-1)
@@ -133,13 +139,29 @@ func (d *Doc) unescape(s []byte) []byte {
 					n = 12
 				}
 			}
-			d.arena = utf8.AppendRune(d.arena, r)
-		default:
-			d.arena = append(d.arena, c)
+			out = utf8.AppendRune(out, r)
+			s = s[n:]
+			continue
 		}
+		out = append(out, c)
 		s = s[n:]
 	}
-	return d.arena[from:]
+}
+
+// backslashNear finds the first backslash, the end where there is none: in JSON that stands in a string it is a few
+// bytes away.
+func backslashNear(s []byte) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		x := binary.LittleEndian.Uint64(s[i:]) ^ ones*'\\'
+		if hit := (x - ones) &^ x & highs; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for i < len(s) && s[i] != '\\' {
+		i++
+	}
+	return i
 }
 
 // alias is b as a string, without copying: b does not change while the document is in use.

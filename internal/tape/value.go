@@ -58,7 +58,15 @@ func (v Value) Literal() string { return alias(v.JSON()) }
 
 // ASCII says that no byte of the value's document is beyond ASCII. Where the document is followed by something else it
 // may say no for a byte of that.
-func (v Value) ASCII() bool { return v.doc != nil && v.doc.high&highs == 0 }
+func (v Value) ASCII() bool {
+	if v.doc == nil {
+		return false
+	}
+	if v.doc.unseen {
+		v.doc.high, v.doc.unseen = seen(v.doc.src), false
+	}
+	return v.doc.high&highs == 0
+}
 
 // Elements calls visit with an array's elements, until it returns false.
 func (v Value) Elements(visit func(Value) bool) {

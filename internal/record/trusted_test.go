@@ -1,0 +1,134 @@
+package record
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"cordon/internal/tape"
+	"github.com/stretchr/testify/require"
+)
+
+// asStored reads what Decode accepts through LOGS too, in a Decoder's memory, and compares all that a record says. Of
+// other bytes it wants no more than an end.
+func asStored(t require.TestingT, dec *Decoder, raw []byte) {
+	d := Defaults{Tenant: "t", Enqueued: enqueued}
+	want, err := Decode(raw, d)
+	if err != nil {
+		if r, err := dec.DecodeStored(raw, d, Stored{}); err == nil {
+			everything(r)
+		}
+		return
+	}
+	p := Position{Source: "hub", Partition: "1", Sequence: 2, Index: 3}
+	header := want.Headers(p, enqueued)
+	header[HeaderTenant] = []string{"t"}
+	got, at, err := dec.FromLogs(header, raw)
+	require.NoError(t, err, "%q", raw)
+	require.Equal(t, p, at)
+	require.Equal(t, everything(want), everything(got), "%q", raw)
+	bare, other := *want, *got
+	for _, r := range []*Record{&bare, &other} {
+		r.root, r.properties = tape.Value{}, tape.Value{}
+	}
+	require.Equal(t, bare, other, "%q", raw)
+}
+
+// everything is all that can be asked of a record.
+func everything(r *Record) (all []string) {
+	r.Fullness()
+	all = append(all, r.ID, r.Digest(), r.ErrorCode())
+	for _, name := range append(FactNames(), "properties.targetResources.modifiedProperties.newValue", "status.errorCode", "category", "a", "nothing.of.that") {
+		all = append(all, name)
+		all = append(append(all, r.Field(name).List...), Path(name).Values(r).List...)
+	}
+	r.Each(func(v string) bool { all = append(all, v); return true })
+	return all
+}
+
+func TestStoredRecordsAreTheSame(t *testing.T) {
+	var dec Decoder
+	for _, f := range []any{auditRecord(), signInRecord(), activityRecord(), manyChanges(), inStrings(t), roleGiven(), unifiedSignIn("UserLoginFailed", fields{"ErrorNumber": "50126"}), properties(auditRecord())} {
+		asStored(t, &dec, encode(t, f))
+		noKey := encode(t, f)
+		for _, key := range []string{`"id"`, `"Id"`, `"correlationId"`} { // its ID is then its bytes' hash
+			noKey = bytes.ReplaceAll(noKey, []byte(key), []byte(`"no"`))
+		}
+		asStored(t, &dec, noKey)
+		asStored(t, &dec, bytes.Replace(noKey, []byte(`":"`), []byte("\":\"\xff\xfe"), 1))
+		asStored(t, &dec, noKey[:len(noKey)/2])
+	}
+}
+
+func TestSharedRecordsAreTheSameStored(t *testing.T) {
+	dir := os.Getenv("CORDON_SHARED")
+	files, err := filepath.Glob(filepath.Join(dir, "data", "*", "*.ndjson"))
+	require.NoError(t, err)
+	if dir == "" || len(files) == 0 {
+		t.Skip("no shared records (CORDON_SHARED names their folder)")
+	}
+	var dec Decoder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for line := range bytes.Lines(text) {
+			asStored(t, &dec, bytes.TrimSpace(line))
+		}
+	}
+}
+
+// A hash in the headers is believed only where the ID ends in one.
+func TestAHashIsBelievedWhereThereIsNoKey(t *testing.T) {
+	r := decode(t, signInRecord(), Defaults{Enqueued: enqueued})
+	h := r.Headers(Position{}, enqueued)
+	h[HeaderRecord] = []string{"t%2Fc%2Faaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}
+	got, _, err := FromLogs(h, r.Raw)
+	require.NoError(t, err)
+	require.Equal(t, r.ID, got.ID)
+	for _, id := range []string{"", "a", "t%2Fc%2Fshort", "%2F", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "%2FAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"} {
+		require.Empty(t, hashIn(id), id)
+	}
+}
+
+func TestReadingStoredRecordsAllocatesTheIDAlone(t *testing.T) {
+	for name, f := range map[string]fields{"sign-in": signInRecord(), "audit": manyChanges(), "in strings": inStrings(t), "unified": roleGiven()} {
+		raw := encode(t, f)
+		var dec Decoder
+		require.LessOrEqual(t, testing.AllocsPerRun(50, func() {
+			if _, err := dec.DecodeStored(raw, Defaults{Enqueued: enqueued}, Stored{}); err != nil {
+				t.Fatal(err)
+			}
+		}), 1.0, name)
+	}
+}
+
+func TestPlainTimesAreTheCalendars(t *testing.T) {
+	for at := time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 9998; at = at.Add(2999*time.Hour + 61*time.Minute + 7*time.Second + 123456789) {
+		got, ok := plainTime(at.Format(time.RFC3339Nano))
+		require.True(t, ok)
+		if got != at {
+			t.Fatal(got, at)
+		}
+	}
+	for year := 1970; year < 2500; year++ {
+		for _, day := range []string{"-02-28", "-03-01", "-12-31", "-01-01"} {
+			s := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC).Format("2006") + day
+			want, err := time.Parse(time.DateOnly, s)
+			require.NoError(t, err)
+			got, ok := plainTime(s + "T00:00:00Z")
+			require.True(t, ok)
+			require.Equal(t, want, got)
+		}
+	}
+}
+
+func FuzzStored(f *testing.F) {
+	for _, seed := range []any{auditRecord(), signInRecord(), activityRecord(), inStrings(f), roleGiven(), properties(auditRecord()), fields{"category": 7, "time": nil}} {
+		f.Add(encode(f, seed))
+	}
+	f.Add([]byte(`{"category":"AuditLogs","tenantId":"t","time":"2026-03-02","properties":"{\"properties\":[]}"}`))
+	f.Add([]byte(`{"category":"AuditLogs","tenantId":"\u12","time":tru]`))
+	f.Fuzz(func(t *testing.T, raw []byte) { asStored(t, new(Decoder), raw) })
+}

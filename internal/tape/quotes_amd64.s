@@ -1,0 +1,40 @@
+#include "textflag.h"
+
+// func quoteSets(src *byte, blocks int, sets *uint64)
+TEXT ·quoteSets(SB), NOSPLIT, $0-24
+	MOVQ src+0(FP), SI
+	MOVQ blocks+8(FP), CX
+	MOVQ sets+16(FP), DI
+	MOVQ $0x2222222222222222, AX
+	MOVQ AX, X0
+	PUNPCKLQDQ X0, X0
+	TESTQ CX, CX
+	JLE  done
+
+loop:
+	MOVOU 0(SI), X1
+	MOVOU 16(SI), X2
+	MOVOU 32(SI), X3
+	MOVOU 48(SI), X4
+	PCMPEQB X0, X1
+	PCMPEQB X0, X2
+	PCMPEQB X0, X3
+	PCMPEQB X0, X4
+	PMOVMSKB X1, AX
+	PMOVMSKB X2, BX
+	PMOVMSKB X3, R8
+	PMOVMSKB X4, R9
+	SHLQ $16, BX
+	SHLQ $32, R8
+	SHLQ $48, R9
+	ORQ  BX, AX
+	ORQ  R9, R8
+	ORQ  R8, AX
+	MOVQ AX, (DI)
+	ADDQ $64, SI
+	ADDQ $8, DI
+	DECQ CX
+	JNZ  loop
+
+done:
+	RET
