@@ -16,6 +16,7 @@ type single struct {
 	sums    []uint64 // of the revisions that were looked at
 	size    int      // of the fullest revision that was looked at
 	settled bool
+	opened
 }
 
 func (k *kept) single(rule int) *single {
@@ -43,7 +44,7 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 		s.finding.Withdrawn = contradicted
 		s.finding.Revision++
 		s.size = v.Fullness()
-		delete(e.open, s)
+		e.watch(s)
 		e.buckets.touch(k)
 		return k, []finding.Finding{s.finding}
 	}
@@ -81,13 +82,4 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 	e.watch(s)
 	e.buckets.touch(k)
 	return k, []finding.Finding{s.finding}
-}
-
-// watch keeps in mind what the watermark may confirm.
-func (e *Engine) watch(s *single) {
-	if s.finding.Unconfirmed && !s.settled && s.finding.Withdrawn == "" {
-		e.open[s] = true
-	} else {
-		delete(e.open, s)
-	}
 }
