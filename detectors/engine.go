@@ -116,9 +116,7 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 			k, by = e.suppressor(k, v)
 		}
 		if !e.base[rule.Name] {
-			var found []finding.Finding
-			k, found = e.single(k, v, truth, by, position)
-			out = append(out, found...)
+			k, out = e.single(k, v, truth, by, position, out)
 		}
 		k = e.correlate(k, v, truth, by, position, s.words)
 	}
