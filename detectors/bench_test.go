@@ -361,8 +361,8 @@ func TestARecordThatMatchesNothingCostsTwoAllocationsAtMost(t *testing.T) {
 	require.NoError(t, err)
 	var dec record.Decoder
 	quiet := 0
-	for _, template := range benchTemplates(t) {
-		raw := template.write(nil, 1)
+	for i, template := range benchTemplates(t) {
+		raw := template.write(nil, i)
 		var found []finding.Finding
 		look := func() {
 			r, err := dec.Decode(raw, record.Defaults{Tenant: tenantID, Enqueued: morning})
@@ -372,6 +372,11 @@ func TestARecordThatMatchesNothingCostsTwoAllocationsAtMost(t *testing.T) {
 		known := len(e.records)
 		if look(); len(found) > 0 || len(e.records) > known {
 			continue
+		}
+		r, err := dec.Decode(raw, record.Defaults{Tenant: tenantID, Enqueued: morning})
+		require.NoError(t, err)
+		if len(directory.New().Observe(r)) > 0 {
+			continue // it tells who is privileged
 		}
 		quiet++
 		require.LessOrEqual(t, testing.AllocsPerRun(20, look), 2.0, "%s", raw)
