@@ -44,6 +44,8 @@ fuzz-long:
 # Figures to compare as ratios in one run: machines are noisy.
 bench:
 	go test -run '^$$' -bench BenchmarkDecode -benchtime 3s ./internal/record
+	go test -run '^$$' -bench BenchmarkRules -benchtime 10x ./detectors
+	go test -run '^$$' -bench BenchmarkPrincipals -benchtime 1x ./detectors
 	go test -run '^$$' -bench 'BenchmarkHubToLogs|BenchmarkIngestLatency' -benchtime 3x ./ingest/eventhubs
 
 # Kill what ingest stands on, as often as one likes: each of RUNS runs kills Cordon 100 times with its NATS embedded, 100

@@ -2,11 +2,16 @@ package detectors
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 	"slices"
 	"strings"
 	"testing"
@@ -15,8 +20,10 @@ import (
 	"cordon/detectors/rules"
 	"cordon/detectors/sigma"
 	"cordon/internal/directory"
+	"cordon/internal/finding"
 	"cordon/internal/record"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 )
 
 // principals is how many users the records of a benchmark are about.
@@ -70,8 +77,9 @@ func newTemplate(raw []byte) (*template, bool) {
 }
 
 // write makes record number n, n hundredths of a second after the morning.
-func (t *template) write(to []byte, n int) []byte {
-	user := n * 7919 % principals
+func (t *template) write(to []byte, n int) []byte { return t.writeFor(to, n, n*7919%principals) }
+
+func (t *template) writeFor(to []byte, n, user int) []byte {
 	for i, piece := range t.pieces {
 		to = append(to, piece...)
 		switch t.puts[i] {
@@ -214,28 +222,209 @@ func course(b testing.TB, e *Engine, templates []*template, from, n int) time.Du
 	return spent
 }
 
+// loaded is an engine in the midst of its work.
+func loaded(b testing.TB, all []*sigma.Rule, templates []*template) *Engine {
+	e, err := NewEngine(all, directory.New())
+	require.NoError(b, err)
+	course(b, e, templates, 0, eachCourse)
+	return e
+}
+
+const eachCourse = 50_000
+
 func benchmarkRules(b *testing.B, all []*sigma.Rule) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	templates := benchTemplates(b)
-	e, err := NewEngine(all, directory.New())
-	require.NoError(b, err)
-	const each = 50_000
-	course(b, e, templates, 0, each)
+	e := loaded(b, all, templates)
 	runtime.GC()
 	var spent time.Duration
 	n := 0
 	for b.Loop() {
-		spent += course(b, e, templates, each+n, each)
-		n += each
+		spent += course(b, e, templates, eachCourse+n, eachCourse)
+		n += eachCourse
 	}
 	b.ReportMetric(float64(n)/spent.Seconds(), "records/s")
 	b.ReportMetric(0, "ns/op")
 }
 
+// BenchmarkRules is what one core does, from raw bytes to findings, with SigmaHQ's rules and with those that ship beside
+// them.
 func BenchmarkRules(b *testing.B) {
 	ours, err := Load(rules.Shipped)
 	require.NoError(b, err)
 	theirs := benchRules(b)
 	b.Run("sigmahq", func(b *testing.B) { benchmarkRules(b, theirs) })
 	b.Run("all", func(b *testing.B) { benchmarkRules(b, append(slices.Clone(theirs), ours...)) })
+}
+
+// benchCopies are the rules of benchRules again, with other texts to look for.
+func benchCopies(b testing.TB, mark string) []*sigma.Rule {
+	folder := sharedFolder()
+	if folder == "" {
+		return rulesLike(b, 98, mark)
+	}
+	var all []*sigma.Rule
+	require.NoError(b, filepath.WalkDir(filepath.Join(folder, "data", "sigma"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".yml" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		dec := yaml.NewDecoder(bytes.NewReader(text))
+		for {
+			var doc map[string]any
+			if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			detection, single := doc["detection"].(map[string]any)
+			if !single {
+				continue
+			}
+			delete(doc, "id")
+			delete(doc, "name")
+			doc["title"] = fmt.Sprint(doc["title"], " ", filepath.Base(path), mark)
+			for search, of := range detection {
+				if search != "condition" && search != "timeframe" {
+					detection[search] = otherwise(of, mark)
+				}
+			}
+			out, err := yaml.Marshal(doc)
+			if err != nil {
+				return err
+			}
+			made, err := sigma.Parse(path, bytes.NewReader(out), nil)
+			if err != nil {
+				return err
+			}
+			all = append(all, made...)
+		}
+	}))
+	return all
+}
+
+// otherwise is a search for other texts and numbers.
+func otherwise(of any, mark string) any {
+	switch of := of.(type) {
+	case map[string]any:
+		for key, value := range of {
+			if _, modifier, _ := strings.Cut(key, "|"); !slices.Contains([]string{"re", "cidr", "exists", "lt", "lte", "gt", "gte", "fieldref", "expand"}, modifier) {
+				of[key] = otherwise(value, mark)
+			}
+		}
+	case []any:
+		for i := range of {
+			of[i] = otherwise(of[i], mark)
+		}
+	case string:
+		return of + mark
+	case int:
+		return fmt.Sprint(of, mark)
+	}
+	return of
+}
+
+// BenchmarkRulesGrowth compares ten times the rules with the rules, record by record in the same run.
+func BenchmarkRulesGrowth(b *testing.B) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	templates := benchTemplates(b)
+	few := benchRules(b)
+	many := slices.Clone(few)
+	for i := range 9 {
+		many = append(many, benchCopies(b, fmt.Sprint("x", i))...)
+	}
+	require.GreaterOrEqual(b, len(many), 9*len(few))
+	one, ten := loaded(b, few, templates), loaded(b, many, templates)
+	runtime.GC()
+	var spent [2]time.Duration
+	n := eachCourse
+	const some = 5000 // by turns: a noisy moment meets both
+	for b.Loop() {
+		for range eachCourse / some {
+			spent[0] += course(b, one, templates, n, some)
+			spent[1] += course(b, ten, templates, n, some)
+			n += some
+		}
+	}
+	b.ReportMetric(spent[1].Seconds()/spent[0].Seconds(), "x-at-10x")
+	b.ReportMetric(float64(len(many))/float64(len(few)), "x-rules")
+	b.ReportMetric(0, "ns/op")
+}
+
+func TestARecordThatMatchesNothingCostsTwoAllocationsAtMost(t *testing.T) {
+	ours, err := Load(rules.Shipped)
+	require.NoError(t, err)
+	e, err := NewEngine(append(benchRules(t), ours...), directory.New())
+	require.NoError(t, err)
+	var dec record.Decoder
+	quiet := 0
+	for i, template := range benchTemplates(t) {
+		raw := template.write(nil, i)
+		var found []finding.Finding
+		look := func() {
+			r, err := dec.Decode(raw, record.Defaults{Tenant: tenantID, Enqueued: morning})
+			require.NoError(t, err)
+			found = append(found, e.Process(r, "hub/0/1/0")...)
+		}
+		known := len(e.records)
+		if look(); len(found) > 0 || len(e.records) > known {
+			continue
+		}
+		r, err := dec.Decode(raw, record.Defaults{Tenant: tenantID, Enqueued: morning})
+		require.NoError(t, err)
+		if len(directory.New().Observe(r)) > 0 {
+			continue // it tells who is privileged
+		}
+		quiet++
+		require.LessOrEqual(t, testing.AllocsPerRun(20, look), 2.0, "%s", raw)
+	}
+	require.Positive(t, quiet)
+}
+
+// BenchmarkPrincipals is what a million principals cost who each have a window open: each failed to sign in, from an
+// address of his own, in a process that may have a gibibyte.
+func BenchmarkPrincipals(b *testing.B) {
+	const many, limit = 1_000_000, 1 << 30
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit))
+	ours, err := Load(rules.Shipped)
+	require.NoError(b, err)
+	raw := encode(b, padded(signIn("00000000-0000-4000-8000-000000000001", "10000000-0000-4000-8000-000000000000", "ADDRESS", 50126, morning, oneFactor)))
+	template, ok := newTemplate(raw)
+	require.True(b, ok)
+	usage := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	for b.Loop() {
+		e, err := NewEngine(ours, directory.New())
+		require.NoError(b, err)
+		runtime.GC()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		var dec record.Decoder
+		var text []byte
+		peak := uint64(0)
+		for i := range many {
+			text = bytes.ReplaceAll(template.writeFor(nil, i, i), []byte("ADDRESS"), fmt.Appendf(nil, "10.%d.%d.%d", i>>16, i>>8&0xff, i&0xff))
+			r, err := dec.Decode(text, record.Defaults{Tenant: tenantID, Enqueued: morning})
+			require.NoError(b, err)
+			e.Process(r, fmt.Sprint("hub/0/", i, "/0"))
+			if i%burst == 0 {
+				e.Flush()
+			}
+			if i%10_000 == 0 {
+				metrics.Read(usage)
+				peak = max(peak, usage[0].Value.Uint64()-usage[1].Value.Uint64())
+			}
+		}
+		e.FlushAll()
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		require.Len(b, e.records, many)
+		live := after.HeapAlloc - before.HeapAlloc
+		b.ReportMetric(float64(live)/many, "B/principal")
+		b.ReportMetric(float64(live)/(1<<20), "MiB")
+		b.ReportMetric(float64(peak)/(1<<20), "peak-MiB")
+		runtime.KeepAlive(e)
+	}
 }

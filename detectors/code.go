@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"strings"
 )
 
 // writer puts texts and numbers behind one another: what is kept of a million records, and what snapshots hold.
@@ -177,6 +178,36 @@ func (r *reader) text(likely ...string) string {
 		return likely[n]
 	default:
 		return r.take(n / 2)
+	}
+}
+
+// skip passes over a text.
+func (r *reader) skip() {
+	switch n := r.number(); {
+	case n == asGUID:
+		r.take(16)
+	case n%2 == 0:
+		r.take(n / 2)
+	}
+}
+
+// key is a text as another one equals it without regard to case: a GUID's 16 bytes, else in small letters. It is ""
+// where the text is a likely one.
+func (r *reader) key() string {
+	switch n := r.number(); {
+	case n == asGUID:
+		return r.take(16)
+	case n%2 == 1:
+		return ""
+	default:
+		text := strings.ToLower(r.take(n / 2))
+		if id, ok := guid(text); ok {
+			return string(id[:])
+		}
+		if text != "" {
+			text = "=" + text // what somebody chose to be called is no GUID
+		}
+		return text
 	}
 }
 

@@ -48,8 +48,10 @@ func (e *Engine) correlate(k *kept, v *event, truth sigma.Truth, by, position st
 			continue
 		}
 		k = e.know(k, v)
+		now.Of = k
 		k.hold(f, now)
 		k.time = v.Time.UnixNano()
+		k.bucket.holds(k.time)
 		k.said = e.say(v, position, words)
 		e.buckets.touch(k)
 	}

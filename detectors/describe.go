@@ -9,12 +9,15 @@ import (
 	"cordon/internal/record"
 )
 
-// describe says who did what to whom in a record that a rule matched.
+// describe says who did what to whom in a record that a rule matched. Its texts are the record's: own copies them.
 func (e *Engine) describe(v *event) finding.Finding {
 	rule := e.rules[v.rule]
 	f := finding.Finding{Rule: rule.Name, Title: rule.Title, Kind: rule.Custom.Kind, Techniques: rule.Techniques,
 		Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Mode: e.quiet(rule.Name), Tenant: v.Tenant, Time: v.Time}
 	f.Actor = e.principal(v, v.Actor)
+	if len(v.Targets) > 0 {
+		f.Targets = make([]finding.Object, 0, len(v.Targets))
+	}
 	for _, t := range v.Targets {
 		f.Targets = append(f.Targets, object(rule, v.Record, t))
 	}
@@ -29,7 +32,6 @@ func (e *Engine) describe(v *event) finding.Finding {
 	}
 	f.Level = levelFor(rule, f.Principal)
 	f.Says = fill(sentence(rule), func(word string) string { return e.word(word, v, f) })
-	own(&f)
 	return f
 }
 
@@ -86,35 +88,100 @@ func object(rule *sigma.Rule, r *record.Record, t record.Target) finding.Object 
 	return o
 }
 
+// proofOf is the record as proof; its texts are the record's.
 func proofOf(v *event, position string) finding.Proof {
 	p := finding.Proof{Record: v.ID, Time: v.Time, Category: v.Category, Operation: v.Operation, Result: v.Result, Correlation: v.Correlation,
 		Principal: v.Actor.Key(), Label: v.Actor.Label(), Address: v.Actor.Address, Positions: []string{position}}
 	if s := v.SignIn; s != nil {
 		p.Address, p.Country, p.Agent, p.Device, p.Session = s.Address, s.Country, s.Agent, s.Device, s.Session
 	}
-	ownProof(&p)
 	return p
 }
 
-// own copies what a finding has of its record: a Decoder writes its texts over.
-func own(f *finding.Finding) {
-	f.Tenant = strings.Clone(f.Tenant)
-	for _, p := range []*finding.Principal{&f.Actor, &f.Principal} {
-		p.Home, p.Type, p.ID, p.UPN, p.Name, p.AppID = strings.Clone(p.Home), strings.Clone(p.Type), strings.Clone(p.ID), strings.Clone(p.UPN), strings.Clone(p.Name), strings.Clone(p.AppID)
-	}
-	for i := range f.Targets {
-		o := &f.Targets[i]
-		o.Type, o.ID, o.UPN, o.Name, o.Operation = strings.Clone(o.Type), strings.Clone(o.ID), strings.Clone(o.UPN), strings.Clone(o.Name), strings.Clone(o.Operation)
-		for j, id := range o.KeyIDs {
-			o.KeyIDs[j] = strings.Clone(id)
+// own copies what a finding has of its record: a Decoder writes its texts over. All copies are parts of one text.
+func own(f *finding.Finding, proof *finding.Proof) {
+	a, p := &f.Actor, &f.Principal
+	same := p.ID == a.ID && p.UPN == a.UPN && p.Name == a.Name && p.AppID == a.AppID && p.Home == a.Home && p.Type == a.Type
+	var c copier
+	for c.pass = measures; c.pass <= places; c.pass++ {
+		if c.pass == writes {
+			c.written.Grow(c.size)
 		}
+		if c.pass == places {
+			c.text = c.written.String()
+		}
+		c.take(&f.Tenant)
+		c.principal(a)
+		if !same {
+			c.principal(p)
+		}
+		for i := range f.Targets {
+			t := &f.Targets[i]
+			c.take(&t.Type)
+			c.take(&t.ID)
+			c.take(&t.UPN)
+			c.take(&t.Name)
+			c.take(&t.Operation)
+			for j := range t.KeyIDs {
+				c.take(&t.KeyIDs[j])
+			}
+		}
+		c.proof(proof)
+	}
+	if same {
+		p.Home, p.Type, p.ID, p.UPN, p.Name, p.AppID = a.Home, a.Type, a.ID, a.UPN, a.Name, a.AppID
 	}
 }
 
-func ownProof(p *finding.Proof) {
-	for _, s := range []*string{&p.Category, &p.Operation, &p.Result, &p.Correlation, &p.Principal, &p.Label, &p.Address, &p.Country, &p.Agent, &p.Device, &p.Session} {
-		*s = strings.Clone(*s)
+// copier copies texts into one: it measures them, writes them behind one another and puts the parts in their places.
+type copier struct {
+	pass    pass
+	size    int
+	written strings.Builder
+	text    string
+}
+
+type pass int
+
+const (
+	measures pass = iota
+	writes
+	places
+)
+
+func (c *copier) take(text *string) {
+	switch c.pass {
+	case measures:
+		c.size += len(*text)
+	case writes:
+		c.written.WriteString(*text)
+	case places:
+		n := len(*text)
+		*text, c.text = c.text[:n], c.text[n:]
 	}
+}
+
+func (c *copier) principal(p *finding.Principal) {
+	c.take(&p.Home)
+	c.take(&p.Type)
+	c.take(&p.ID)
+	c.take(&p.UPN)
+	c.take(&p.Name)
+	c.take(&p.AppID)
+}
+
+func (c *copier) proof(p *finding.Proof) {
+	c.take(&p.Category)
+	c.take(&p.Operation)
+	c.take(&p.Result)
+	c.take(&p.Correlation)
+	c.take(&p.Principal)
+	c.take(&p.Label)
+	c.take(&p.Address)
+	c.take(&p.Country)
+	c.take(&p.Agent)
+	c.take(&p.Device)
+	c.take(&p.Session)
 }
 
 // sentence is what a rule's findings say, with {words} to fill in.
@@ -127,6 +194,9 @@ func sentence(rule *sigma.Rule) string {
 
 // fill puts words into a sentence. What is put in is not looked at again.
 func fill(sentence string, word func(name string) string) string {
+	if !strings.Contains(sentence, "{") {
+		return sentence
+	}
 	var out strings.Builder
 	for sentence != "" {
 		before, rest, found := strings.Cut(sentence, "{")

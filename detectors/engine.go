@@ -3,6 +3,7 @@
 package detectors
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -27,12 +28,13 @@ type Engine struct {
 	records map[string]*kept    // by record id
 	windows []*sigma.Correlator // by correlation of the plan
 	slots   map[string]*slot
-	made    map[string][]string // findings by correlation, group and slot
-	tenants map[string]string   // as records spell them, by their small letters
+	made    map[place][]string // findings
+	tenants map[string]string  // as records spell them, by their small letters
 
-	open     map[*single]bool // unconfirmed, and may still be confirmed
-	openSlot map[*slot]bool
-	changed  map[*slot]bool // since the last Flush
+	open      waits // unconfirmed, and may still be confirmed
+	openSlots waits
+	changed   map[*slot]bool // since the last Flush
+	round     uint32         // of gathering
 
 	buckets    buckets
 	packed     []byte         // used for one record after another
@@ -52,7 +54,7 @@ func NewEngine(rules []*sigma.Rule, d *directory.Directory, options ...Option) (
 // Engine returns an engine that has seen nothing yet.
 func (p *Plan) Engine(d *directory.Directory) *Engine {
 	e := &Engine{Plan: p, directory: d, event: newEvent(p, d), found: sigma.NewCandidates(), records: map[string]*kept{}, slots: map[string]*slot{},
-		made: map[string][]string{}, tenants: map[string]string{}, open: map[*single]bool{}, openSlot: map[*slot]bool{}, changed: map[*slot]bool{}, silenced: map[string]int{}, suppressed: map[SuppressedBy]int{}}
+		made: map[place][]string{}, tenants: map[string]string{}, changed: map[*slot]bool{}, silenced: map[string]int{}, suppressed: map[SuppressedBy]int{}}
 	for _, c := range p.correlations {
 		e.windows = append(e.windows, sigma.NewCorrelator(c.rule.Name, c.over, len(c.above) > 0))
 	}
@@ -112,9 +114,7 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 			k, by = e.suppressor(k, v)
 		}
 		if !e.base[rule.Name] {
-			var found []finding.Finding
-			k, found = e.single(k, v, truth, by, position)
-			out = append(out, found...)
+			k, out = e.single(k, v, truth, by, position, out)
 		}
 		k = e.correlate(k, v, truth, by, position, s.words)
 	}
@@ -174,34 +174,24 @@ func (e *Engine) Settle(watermark time.Time) []finding.Finding {
 // could have taken away are looked at as far as the watermark has come; Flush returns what they raise.
 func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) []finding.Finding {
 	var out []finding.Finding
-	due := func(f finding.Finding) bool {
-		w := watermark(f.Tenant, f.Proof[0].Category)
-		return w.IsZero() || !f.Time.Add(settles).After(w)
-	}
-	for s := range e.open {
-		if !due(s.finding) {
-			continue
-		}
+	e.open.due(watermark, func(t turn) {
+		s := t.single
 		s.settled, s.finding.Unconfirmed = true, false
 		s.finding.Revision++
-		delete(e.open, s)
 		e.buckets.touch(s.of)
 		out = append(out, s.finding)
-	}
+	})
 	for i, c := range e.correlations {
 		e.windows[i].Pass(func(tenant string) time.Time { return c.watermarkOf(tenant, watermark) })
 	}
 	e.look((*sigma.Correlator).Grown)
-	for s := range e.openSlot {
-		if len(s.finding.Proof) == 0 || !due(s.finding) {
-			continue
-		}
+	e.openSlots.due(watermark, func(t turn) {
+		s := t.slot
 		s.settled, s.finding.Unconfirmed = true, false
 		e.revise(s, s.records.count)
 		delete(e.changed, s)
-		delete(e.openSlot, s)
 		out = append(out, s.finding)
-	}
+	})
 	slices.SortFunc(out, byTime)
 	return out
 }
@@ -226,27 +216,49 @@ func (e *Engine) Current() []finding.Finding {
 // Silenced counts, by rule, the records that an unknown fact kept from matching.
 func (e *Engine) Silenced() map[string]int { return e.silenced }
 
-// Forget drops state about event times before t.
+// Forget drops state about event times before t. It walks over the buckets that hold any, and no others.
 func (e *Engine) Forget(t time.Time) {
 	for _, w := range e.windows {
 		w.Forget(t)
 	}
-	for id, k := range e.records {
-		if k.time < t.UnixNano() {
-			for s := k.singles; s != nil; s = s.next {
-				delete(e.open, s)
-			}
-			delete(e.records, id)
-			e.buckets.gone(k.bucket)
+	e.open.forget(t)
+	e.openSlots.forget(t)
+	before := t.UnixNano()
+	for _, b := range e.buckets.all {
+		if b.earliest >= before {
+			continue
 		}
-	}
-	for id, s := range e.slots {
-		if s.finding.Time.Before(t) {
-			delete(e.slots, id)
-			delete(e.openSlot, s)
-			delete(e.changed, s)
-			delete(e.made, s.made)
-			e.buckets.gone(s.bucket)
+		b.earliest = math.MaxInt64
+		known, slots := b.known, b.slots
+		b.known, b.slots = nil, nil
+		for _, k := range known {
+			switch {
+			case e.records[k.id] != k:
+			case k.time < before:
+				for s := k.singles; s != nil; s = s.next {
+					s.queue = nil
+				}
+				k.said = ""
+				delete(e.records, k.id)
+				e.buckets.gone(b)
+			default:
+				b.known = append(b.known, k)
+				b.holds(k.time)
+			}
+		}
+		for _, s := range slots {
+			switch {
+			case e.slots[s.finding.ID] != s:
+			case s.finding.Time.UnixNano() < before:
+				delete(e.slots, s.finding.ID)
+				delete(e.changed, s)
+				delete(e.made, s.made)
+				s.queue = nil
+				e.buckets.gone(b)
+			default:
+				b.slots = append(b.slots, s)
+				b.holds(s.finding.Time.UnixNano())
+			}
 		}
 	}
 }

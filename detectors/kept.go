@@ -1,6 +1,7 @@
 package detectors
 
 import (
+	"math"
 	"time"
 
 	"cordon/detectors/sigma"
@@ -20,6 +21,8 @@ type kept struct {
 	// all after a restart, and the poorer one must not raise what the fuller one has contradicted. Those of privileged
 	// principals are kept alone: they are few, and theirs are the absences that prove something.
 	fullest    int32
+	mark       uint32 // the round of gathering that took it
+	sum        uint64 // its part of a set
 	suppressed []suppression
 }
 
@@ -34,7 +37,7 @@ func (e *Engine) know(k *kept, v *event) *kept {
 	if k != nil {
 		return k
 	}
-	k = &kept{id: v.ID, time: v.Time.UnixNano()}
+	k = &kept{id: v.ID, time: v.Time.UnixNano(), sum: hash(v.ID)}
 	e.records[k.id] = k
 	e.buckets.put(k)
 	return k
@@ -82,12 +85,13 @@ const bucketSize = 256
 
 // bucket is a part of the engine's state, as snapshots keep it.
 type bucket struct {
-	number  int
-	changed bool
-	left    int // of what it holds, still there
-	known   []*kept
-	slots   []*slot
-	facts   []directory.Fact
+	number   int
+	changed  bool
+	left     int   // of what it holds, still there
+	earliest int64 // no record or finding of it is of an earlier time
+	known    []*kept
+	slots    []*slot
+	facts    []directory.Fact
 }
 
 // slotWeight is how many records a finding of a correlation counts as: it carries the proof of fifty.
@@ -104,6 +108,8 @@ type buckets struct {
 	newest  time.Time // of the facts
 }
 
+func newBucket(number int) *bucket { return &bucket{number: number, earliest: math.MaxInt64} }
+
 func (b *buckets) next() *bucket {
 	if b.filling != nil && b.filling.weight() < bucketSize {
 		return b.filling
@@ -112,7 +118,7 @@ func (b *buckets) next() *bucket {
 		b.filling, b.free = b.all[b.free[n-1]], b.free[:n-1]
 		return b.filling
 	}
-	b.filling = &bucket{number: len(b.all)}
+	b.filling = newBucket(len(b.all))
 	b.all = append(b.all, b.filling)
 	return b.filling
 }
@@ -121,6 +127,7 @@ func (b *buckets) put(k *kept) {
 	k.bucket = b.next()
 	k.bucket.known = append(k.bucket.known, k)
 	k.bucket.left++
+	k.bucket.holds(k.time)
 	b.mark(k.bucket)
 }
 
@@ -130,6 +137,8 @@ func (b *buckets) putSlot(s *slot) {
 	s.bucket.left++
 	b.mark(s.bucket)
 }
+
+func (b *bucket) holds(at int64) { b.earliest = min(b.earliest, at) }
 
 func (b *buckets) learnt(facts []directory.Fact) {
 	for _, f := range facts {
@@ -158,6 +167,6 @@ func (b *buckets) gone(at *bucket) {
 	if at.left--; at.left > 0 || at == b.filling {
 		return
 	}
-	at.known, at.slots, at.facts = nil, nil, nil
+	at.known, at.slots, at.facts, at.earliest = nil, nil, nil, math.MaxInt64
 	b.free = append(b.free, at.number)
 }

@@ -75,8 +75,7 @@ func (e *Engine) homeOf(id string) string {
 }
 
 // saidBy is what a record that the engine knows says.
-func (e *Engine) saidBy(id string) said {
-	k := e.records[id]
+func (e *Engine) saidBy(k *kept) said {
 	if k == nil || k.said == "" {
 		return said{}
 	}
@@ -94,14 +93,57 @@ func (e *Engine) saidBy(id string) said {
 	p.Device = r.text()
 	p.Session = r.text(p.Correlation)
 	p.Positions = r.texts()
-	a := finding.Principal{Home: r.text(e.homeOf(id)), Type: r.text()}
+	a := finding.Principal{Home: r.text(e.homeOf(k.id)), Type: r.text()}
 	a.ID = r.text(p.Principal)
 	a.UPN = r.text(p.Label)
 	a.Name, a.AppID, a.Privileged, a.Roles = r.text(), r.text(), directory.Known(r.text()), r.texts()
-	words := map[string]string{}
+	var words map[string]string
 	for range r.count() {
+		if words == nil {
+			words = map[string]string{}
+		}
 		word := r.text()
 		words[word] = r.text(p.Address, unknownWord)
 	}
 	return said{p, a, words}
+}
+
+// Places of texts in what say packs.
+const (
+	principalAt = 4 // of the proof
+	positionsAt = 11
+	actorAt     = 2 // behind the positions
+)
+
+// principalOf tells the principals of records apart, whatever their spelling, without unpacking more than that.
+func principalOf(k *kept) string {
+	if k == nil || k.said == "" {
+		return ""
+	}
+	r := &reader{bytes: k.said}
+	for range principalAt {
+		r.skip()
+	}
+	return r.key()
+}
+
+// actorOf does so with those who acted.
+func actorOf(k *kept) string {
+	if k == nil || k.said == "" {
+		return ""
+	}
+	r := &reader{bytes: k.said}
+	for range positionsAt {
+		r.skip()
+	}
+	for range r.count() {
+		r.skip()
+	}
+	for range actorAt {
+		r.skip()
+	}
+	if key := r.key(); key != "" {
+		return key
+	}
+	return principalOf(k)
 }

@@ -16,6 +16,7 @@ type single struct {
 	sums    []uint64 // of the revisions that were looked at
 	size    int      // of the fullest revision that was looked at
 	settled bool
+	opened
 }
 
 func (k *kept) single(rule int) *single {
@@ -33,27 +34,28 @@ func (k *kept) single(rule int) *single {
 const contradicted = "a fuller revision of the record contradicts it"
 
 // single raises, revises or withdraws the finding that a rule makes of one record; by is the exception that suppresses
-// it.
-func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position string) (*kept, []finding.Finding) {
+// it. It appends what there is to tell to out.
+func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position string, out []finding.Finding) (*kept, []finding.Finding) {
 	s := k.single(v.rule)
 	if !truth.Holds() {
 		if s == nil || !s.finding.Unconfirmed || s.settled || s.finding.Withdrawn != "" || v.Fullness() < s.size {
-			return k, nil
+			return k, out
 		}
 		s.finding.Withdrawn = contradicted
 		s.finding.Revision++
 		s.size = v.Fullness()
-		delete(e.open, s)
+		e.watch(s)
 		e.buckets.touch(k)
-		return k, []finding.Finding{s.finding}
+		return k, append(out, s.finding)
 	}
 	if s != nil && (slices.Contains(s.sums, v.Sum()) || slices.Contains(s.finding.Proof[0].Positions, position)) {
-		return k, nil // the same record from another source, or read again
+		return k, out // the same record from another source, or read again
 	}
 	proof := proofOf(v, position)
+	f := e.describe(v)
+	own(&f, &proof)
 	if s == nil {
 		k = e.know(k, v)
-		f := e.describe(v)
 		f.ID, f.Revision, f.Unconfirmed = e.rules[v.rule].Name+"/"+v.ID, 1, truth == sigma.TrueAbsent
 		f.Proof, f.Count, f.Suppressed = []finding.Proof{proof}, 1, by
 		size := v.Fullness()
@@ -66,7 +68,6 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 		s.sums = append(s.sums, v.Sum())
 		proof.Positions = append(slices.Clone(s.finding.Proof[0].Positions), position)
 		if v.Fullness() >= s.size { // the fuller revision is what the finding tells
-			f := e.describe(v)
 			f.ID, f.Revision, f.Count, f.Suppressed = s.finding.ID, s.finding.Revision, 1, by
 			f.Unconfirmed = s.finding.Unconfirmed && truth == sigma.TrueAbsent && !s.settled
 			f.Proof = []finding.Proof{proof}
@@ -80,14 +81,5 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 	}
 	e.watch(s)
 	e.buckets.touch(k)
-	return k, []finding.Finding{s.finding}
-}
-
-// watch keeps in mind what the watermark may confirm.
-func (e *Engine) watch(s *single) {
-	if s.finding.Unconfirmed && !s.settled && s.finding.Withdrawn == "" {
-		e.open[s] = true
-	} else {
-		delete(e.open, s)
-	}
+	return k, append(out, s.finding)
 }

@@ -1,9 +1,9 @@
 package detectors
 
 import (
-	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cordon/detectors/sigma"
@@ -15,11 +15,41 @@ import (
 type slot struct {
 	rule    *correlation
 	finding finding.Finding
-	made    string // the key of Engine.made that it stands under
+	made    place // that it stands under in Engine.made
 	records set
 	extra   int // revisions beyond the count of records
 	settled bool
-	bucket  *bucket
+	opened
+	bucket *bucket
+}
+
+// place is a slot of a group of a correlation.
+type place struct {
+	of     *correlation
+	group  sigma.Group
+	number int64
+}
+
+// String is the identity of a finding that is the only one there.
+func (p place) String() string { return p.id("") }
+
+func (p place) id(whose string) string {
+	if whose != "" {
+		whose = "|" + whose
+	}
+	return p.of.rule.Name + "/" + p.group.Tenant + "/" + p.group.Key + whose + "/" + strconv.FormatInt(p.number, 10)
+}
+
+// placeFrom is what String made a text of.
+func (c *correlation) placeFrom(text string) (place, bool) {
+	text, named := strings.CutPrefix(text, c.rule.Name+"/")
+	tenant, rest, cut := strings.Cut(text, "/")
+	at := strings.LastIndexByte(rest, '/')
+	if !named || !cut || at < 0 {
+		return place{}, false
+	}
+	number, err := strconv.ParseInt(rest[at+1:], 10, 64)
+	return place{c, sigma.Group{Tenant: tenant, Key: rest[:at]}, number}, err == nil
 }
 
 // set tells whether two sets of records are the same one, without keeping them.
@@ -43,7 +73,7 @@ func (e *Engine) slot(c *correlation, s sigma.Slot) {
 	if e.base[c.rule.Name] {
 		return
 	}
-	made := fmt.Sprintf("%s/%s/%s/%d", c.rule.Name, s.Group.Tenant, s.Group.Key, s.Number)
+	made := place{c, s.Group, s.Number}
 	had := e.made[made]
 	if len(s.Items) == 0 && len(had) == 0 {
 		return // as almost always
@@ -53,28 +83,24 @@ func (e *Engine) slot(c *correlation, s sigma.Slot) {
 	case len(s.Items) == 0:
 	case c.principal == "":
 		tenant := e.tenants[s.Group.Tenant]
-		have = append(have, made)
-		e.tell(c, made, made, s, sigma.Records(s.Items), finding.Principal{Type: record.Tenant, ID: tenant, Home: tenant})
+		have = append(have, made.String())
+		e.tell(have[0], made, s, e.gather(sigma.Records(s.Items)), nil, finding.Principal{Type: record.Tenant, ID: tenant, Home: tenant})
 	default:
 		own, others := map[string][]*sigma.Item{}, []*sigma.Item(nil)
-		whose := map[string]finding.Principal{}
 		for _, it := range s.Items {
 			if it.Rule != c.principal {
 				others = append(others, it)
 				continue
 			}
-			actor := e.saidBy(it.ID).actor
-			key := strings.ToLower(actor.ID)
+			key := actorOf(keptOf(it))
 			own[key] = append(own[key], it)
-			if _, told := whose[key]; !told {
-				whose[key] = actor
-			}
 		}
-		around := sigma.Records(others)
+		around := e.gather(sigma.Records(others))
 		for _, key := range slices.Sorted(maps.Keys(own)) {
-			id := fmt.Sprintf("%s/%s/%s|%s/%d", c.rule.Name, s.Group.Tenant, s.Group.Key, key, s.Number)
+			actor := e.saidBy(keptOf(own[key][0])).actor
+			id := made.id(strings.ToLower(actor.ID))
 			have = append(have, id)
-			e.tell(c, id, made, s, append(sigma.Records(own[key]), around...), whose[key])
+			e.tell(id, made, s, around, sigma.Records(own[key]), actor)
 		}
 	}
 	for _, id := range had {
@@ -93,7 +119,7 @@ func (e *Engine) withdraw(id string) {
 	if s := e.slots[id]; s != nil && s.finding.Withdrawn == "" {
 		s.finding.Withdrawn = noWindow
 		s.records = set{}
-		delete(e.openSlot, s)
+		e.watchSlot(s)
 		e.revise(s, 0)
 	}
 }
@@ -108,47 +134,34 @@ func (e *Engine) revise(s *slot, count int) {
 	s.finding.Revision = want
 	e.changed[s] = true
 	e.buckets.mark(s.bucket)
+	s.bucket.holds(s.finding.Time.UnixNano())
 }
 
-// tell makes or revises a finding from all the records that it stands on.
-func (e *Engine) tell(c *correlation, id, made string, in sigma.Slot, items []*sigma.Item, principal finding.Principal) {
-	records := map[*kept]bool{}
-	of := set{}
-	for _, it := range items {
-		if k := e.records[it.ID]; k != nil && k.said != "" && !records[k] {
-			records[k] = true
-			of.count++
-			of.sum += hash(k.id)
-		}
-	}
+// tell makes or revises a finding from all the records that it stands on: those around, and its own.
+func (e *Engine) tell(id string, made place, in sigma.Slot, around *gathered, own []*sigma.Item, principal finding.Principal) {
+	all := around.with(e, own)
 	s := e.slots[id]
 	if s == nil {
-		s = &slot{rule: c, made: made}
+		s = &slot{rule: made.of, made: made}
 		e.slots[id] = s
 		e.buckets.putSlot(s)
 	}
 	unconfirmed := in.Unconfirmed && !s.settled && (s.finding.Revision == 0 || s.finding.Withdrawn != "" || s.finding.Unconfirmed)
-	if s.finding.Revision > 0 && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.records == of {
+	if s.finding.Revision > 0 && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.records == all.set {
 		return
 	}
-	rule := c.rule
+	rule := made.of.rule
 	f := finding.Finding{ID: id, Rule: rule.Name, Title: rule.Title, Level: levelFor(rule, principal), Kind: rule.Custom.Kind,
 		Techniques: rule.Techniques, Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Mode: e.quiet(rule.Name), Tenant: e.tenants[in.Group.Tenant],
-		Time: in.Time, Principal: principal, Actor: principal, Unconfirmed: unconfirmed, Count: of.count, Revision: s.finding.Revision}
-	first := e.first(records)
-	for _, w := range first {
-		f.Proof = append(f.Proof, w.proof)
-	}
+		Time: in.Time, Principal: principal, Actor: principal, Unconfirmed: unconfirmed, Count: all.count, Revision: s.finding.Revision}
+	first, proof := all.tell(e)
+	f.Proof = proof
 	f.Says = fill(sentence(rule), func(word string) string {
 		switch word {
 		case "users":
-			users := map[string]bool{}
-			for k := range records {
-				users[strings.ToLower(e.saidBy(k.id).proof.Principal)] = true
-			}
-			return fmt.Sprint(len(users))
+			return strconv.Itoa(all.users())
 		case "count":
-			return fmt.Sprint(of.count)
+			return strconv.Itoa(all.count)
 		case "principal", "actor":
 			return spoken(principal.Label())
 		}
@@ -159,36 +172,7 @@ func (e *Engine) tell(c *correlation, id, made string, in sigma.Slot, items []*s
 		}
 		return unknownWord
 	})
-	s.finding, s.records = f, of
-	if delete(e.openSlot, s); unconfirmed {
-		e.openSlot[s] = true
-	}
-	e.revise(s, of.count)
-}
-
-// first are the first records by time and id.
-func (e *Engine) first(records map[*kept]bool) (out []said) {
-	compare := func(a, b *kept) int {
-		if a.time != b.time {
-			return int(max(-1, min(1, a.time-b.time)))
-		}
-		return strings.Compare(a.id, b.id)
-	}
-	var best []*kept // those that may be among them
-	var bar *kept    // what comes later than it is not
-	for k := range records {
-		if bar != nil && compare(bar, k) < 0 {
-			continue
-		}
-		if best = append(best, k); len(best) == 4*finding.MaxProof {
-			slices.SortFunc(best, compare)
-			best = best[:finding.MaxProof]
-			bar = best[finding.MaxProof-1]
-		}
-	}
-	slices.SortFunc(best, compare)
-	for _, k := range best[:min(len(best), finding.MaxProof)] {
-		out = append(out, e.saidBy(k.id))
-	}
-	return out
+	s.finding, s.records = f, all.set
+	e.watchSlot(s)
+	e.revise(s, all.count)
 }

@@ -104,7 +104,7 @@ func (e *Engine) packBucket(b *bucket) []byte {
 	w.number(uint64(len(b.slots)))
 	for _, s := range b.slots {
 		w.name(s.rule.rule.Name)
-		w.text(s.made)
+		w.text(s.made.String())
 		w.text(packJSON(s.finding))
 		w.number(uint64(s.records.count))
 		w.number(s.records.sum)
@@ -235,23 +235,29 @@ func (e *Engine) loadBucket(r *reader, b *bucket, unchanged func(name string) bo
 		}
 		k.bucket = b
 		b.known = append(b.known, k)
+		b.holds(k.time)
 		e.records[k.id] = k
 	}
 	for range r.count() {
-		s := &slot{rule: e.correlation(r.name()), bucket: b, made: r.text()}
+		s := &slot{rule: e.correlation(r.name()), bucket: b}
+		made := r.text()
 		unpackJSON(r, &s.finding)
 		s.records = set{int(r.number()), r.number()}
 		s.extra, s.settled = int(r.number()), r.flag()
 		if r.err != nil || s.rule == nil {
 			continue
 		}
+		var ok bool
+		if s.made, ok = s.rule.placeFrom(made); !ok {
+			r.fail()
+			return
+		}
 		b.slots = append(b.slots, s)
+		b.holds(s.finding.Time.UnixNano())
 		e.slots[s.finding.ID] = s
 		if s.finding.Withdrawn == "" && unchanged(s.rule.rule.Name) {
 			e.made[s.made] = append(e.made[s.made], s.finding.ID)
-			if s.finding.Unconfirmed && !s.settled {
-				e.openSlot[s] = true
-			}
+			e.watchSlot(s)
 		}
 	}
 	unpackJSON(r, &b.facts)
@@ -275,6 +281,7 @@ func unpackJSON(r *reader, into any) {
 
 func (e *Engine) loadKnown(r *reader, unchanged func(name string) bool) *kept {
 	k := &kept{id: r.text(), time: r.signed(), said: r.text(), fullest: int32(r.number())}
+	k.sum = hash(k.id)
 	for range r.count() {
 		correlation, rule, tenant, key := r.name(), r.name(), r.name(), r.text()
 		it := sigma.Item{ID: k.id, Time: time.Unix(0, k.time).UTC(), Rule: rule, Values: r.texts(), Fields: r.texts(), Unconfirmed: r.flag(), Size: int32(r.number())}
@@ -285,6 +292,7 @@ func (e *Engine) loadKnown(r *reader, unchanged func(name string) bool) *kept {
 		for _, f := range e.inlets[place] {
 			if f.to.rule.Name == correlation {
 				now, _ := e.windows[f.to.at].Put(nil, sigma.Group{Tenant: e.tenant(tenant), Key: key}, it)
+				now.Of = k
 				k.hold(f, now)
 			}
 		}
@@ -316,7 +324,7 @@ func (e *Engine) loadKnown(r *reader, unchanged func(name string) bool) *kept {
 // upTo makes room for a bucket of this number.
 func (b *buckets) upTo(number int) {
 	for len(b.all) <= number {
-		b.all = append(b.all, &bucket{number: len(b.all)})
+		b.all = append(b.all, newBucket(len(b.all)))
 	}
 }
 

@@ -72,6 +72,7 @@ func compile(r *Rule, n *yaml.Node, lists Lists) error {
 	default:
 		r.match = anyOf(alternatives)
 	}
+	r.quick = ordered(r.match)
 	slices.SortStableFunc(d.clauses, func(a, b *test) int { return cmp.Compare(a.Line, b.Line) })
 	r.condition, r.clauses, r.unset = strings.Join(written, " or "), d.clauses, d.unset
 	r.fields = d.fields

@@ -1,6 +1,8 @@
 package sigma
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -15,10 +17,13 @@ type Item struct {
 	Rule        string
 	Values      []string // of the field that is counted
 	Fields      []string // what correlations above group by and count, in the order of their caller
+	Of          any      // what the caller keeps of it
 	Unconfirmed bool     // it matched for want of a field
+	told        closing  // as what correlations above know it
+	order       int16    // of its rule in the correlation
 	Size        int32    // a revision that says less replaces nothing
 
-	order  int16   // of its rule in the correlation
+	number int32   // what it counts as (tally.go); 0 while nobody has asked
 	window *window // of a closing
 	group  *group  // that it stands in; nil once it is gone
 }
@@ -33,6 +38,15 @@ func (it *Item) Group() (key Group, ok bool) {
 
 // Group is where items are counted apart from others.
 type Group struct{ Tenant, Key string }
+
+// closing says whether a window that meets the condition closes with an item.
+type closing uint8
+
+const (
+	closesNone closing = iota
+	closesUnconfirmed
+	closes
+)
 
 type itemKey struct{ id, rule string }
 
@@ -56,7 +70,7 @@ type Slot struct {
 	Time        time.Time // when the first of its windows closes
 	Unconfirmed bool      // no window meets the condition by confirmed items alone
 	Items       []*Item   // of all its windows, each once
-	Closings    []Item    // for correlations above
+	Closings    []Item    // for correlations above: those that are new, or whose windows hold something else now
 	Gone        []string  // ids of closings that were told before and are none any more
 }
 
@@ -81,18 +95,37 @@ type Correlator struct {
 	name    string
 	above   bool // closings are asked for
 	groups  map[Group]*group
-	places  map[itemKey]*Item                        // of what was added by its id
-	dirty   map[*group][]int64                       // slots that were touched since they were looked at
-	looked  map[*group]int                           // items of large groups when they were looked at
-	waiting map[*group][]*Item                       // that the watermark has not passed
-	passed  map[string]time.Time                     // by tenant: windows that close later wait for the watermark
-	closed  map[*group]map[int64]map[string]struct{} // the closing items by slot, where a correlation above asks
+	places  map[itemKey]*Item    // of what was added by its id
+	dirty   map[*group]*touched  // since they were looked at
+	crowds  map[*group]*crowd    // of large groups
+	waiting map[*group][]*Item   // that the watermark has not passed
+	passed  map[string]time.Time // by tenant: windows that close later wait for the watermark
+	gone    map[*group][]*Item   // that had closed a window when they were taken away
+
+	large          int // how many items of a group are looked at whenever one is added
+	few            numbers
+	all, confirmed tally // used for one slot after another
 }
+
+// touched is what came to a group, or went, since it was looked at.
+type touched struct {
+	slots []int64
+	since int64 // the earliest of it: windows that closed before hold what they held
+}
+
+// crowd is what is known of a group that has many items.
+type crowd struct {
+	looked  int // how many they were when they were looked at
+	numbers numbers
+}
+
+// large is how many items of a group are looked at whenever one is added.
+const large = 64
 
 // NewCorrelator returns an empty one for the correlation of this name; above says that another refers to it.
 func NewCorrelator(name string, c *Correlation, above bool) *Correlator {
-	return &Correlator{c: c, name: name, above: above, groups: map[Group]*group{}, places: map[itemKey]*Item{}, dirty: map[*group][]int64{}, looked: map[*group]int{},
-		waiting: map[*group][]*Item{}, passed: map[string]time.Time{}, closed: map[*group]map[int64]map[string]struct{}{}}
+	return &Correlator{c: c, name: name, above: above, groups: map[Group]*group{}, places: map[itemKey]*Item{}, dirty: map[*group]*touched{}, crowds: map[*group]*crowd{},
+		waiting: map[*group][]*Item{}, passed: map[string]time.Time{}, gone: map[*group][]*Item{}, large: large, all: newTally(c), confirmed: newTally(c)}
 }
 
 // Add takes an item of a group, and says whether it is the fullest of its id.
@@ -117,7 +150,7 @@ func (c *Correlator) Put(old *Item, key Group, it Item) (*Item, bool) {
 		g = &group{key: key}
 		c.groups[key] = g
 	}
-	it.group, it.order = g, int16(slices.Index(c.c.Rules, it.Rule))
+	it.group, it.order, it.told, it.number = g, int16(slices.Index(c.c.Rules, it.Rule)), closesNone, 0
 	if n := len(g.items); n > 0 && compareItems(g.items[n-1], &it) > 0 {
 		g.untidy = true
 	}
@@ -149,6 +182,9 @@ func (c *Correlator) Take(it *Item) {
 		return
 	}
 	c.touch(it.group, it.Time)
+	if it.told != closesNone {
+		c.gone[it.group] = append(c.gone[it.group], it)
+	}
 	it.group.untidy = true
 	it.group = nil
 }
@@ -157,12 +193,18 @@ func (c *Correlator) Take(it *Item) {
 func (c *Correlator) touch(g *group, t time.Time) {
 	c.mark(g, c.c.Slot(t))
 	c.mark(g, c.c.Slot(t.Add(c.c.Timespan-1)))
+	d := c.dirty[g]
+	d.since = min(d.since, t.UnixNano())
 }
 
 func (c *Correlator) mark(g *group, slot int64) {
-	marked := c.dirty[g]
-	if !slices.Contains(marked[max(0, len(marked)-4):], slot) { // most come beside each other; Changed makes them one
-		c.dirty[g] = append(marked, slot)
+	d := c.dirty[g]
+	if d == nil {
+		d = &touched{slots: make([]int64, 0, 2), since: math.MaxInt64}
+		c.dirty[g] = d
+	}
+	if !slices.Contains(d.slots[max(0, len(d.slots)-4):], slot) { // most come beside each other; Changed makes them one
+		d.slots = append(d.slots, slot)
 	}
 }
 
@@ -213,41 +255,59 @@ var endOfTime = time.Unix(1<<40, 0)
 // Changed looks at the slots that were touched since they were looked at.
 func (c *Correlator) Changed() []Slot { return c.changed(func(*group) bool { return true }) }
 
-// Grown is Changed but for large groups that have hardly grown: those wait until a sixteenth has come in, or for
-// Changed. So a flood in one group costs each of its records the same, however long the window.
+// Grown is Changed but for large groups that have hardly grown: those wait until they are half as many again, or for
+// Changed. So a flood in one group costs each of its records the same, however many they are: a look is linear in
+// them, and the looks at n of them together cost what three at all of them do.
 func (c *Correlator) Grown() []Slot {
-	return c.changed(func(g *group) bool { return len(g.items) < large || len(g.items)-c.looked[g] >= len(g.items)/16 })
+	return c.changed(func(g *group) bool {
+		if len(g.items) < c.large {
+			return true
+		}
+		had := c.crowds[g]
+		return had == nil || len(g.items)-had.looked >= had.looked/2
+	})
 }
-
-// large is how many items of a group are looked at whenever one is added.
-const large = 512
 
 // Dirty says that Changed has something to look at.
 func (c *Correlator) Dirty() bool { return len(c.dirty) > 0 }
 
 func (c *Correlator) changed(due func(*group) bool) []Slot {
 	var out []Slot
-	for g, marked := range c.dirty {
+	for g, d := range c.dirty {
 		if !due(g) {
 			continue
 		}
 		g.tidy()
-		if len(g.items) >= large {
-			c.looked[g] = len(g.items)
-		}
-		slices.Sort(marked)
-		for _, number := range slices.Compact(marked) {
-			out = append(out, c.look(g, number))
+		n := c.numbersOf(g)
+		slices.Sort(d.slots)
+		for _, number := range slices.Compact(d.slots) {
+			out = append(out, c.look(g, number, d.since, n))
 		}
 		delete(c.dirty, g)
+		delete(c.gone, g)
 	}
 	slices.SortFunc(out, func(a, b Slot) int {
-		if d := strings.Compare(a.Group.Tenant+"|"+a.Group.Key, b.Group.Tenant+"|"+b.Group.Key); d != 0 {
-			return d
-		}
-		return int(max(-1, min(1, a.Number-b.Number)))
+		return cmp.Or(strings.Compare(a.Group.Tenant, b.Group.Tenant), strings.Compare(a.Group.Key, b.Group.Key), cmp.Compare(a.Number, b.Number))
 	})
 	return out
+}
+
+// numbersOf are the numbers of what a group's items count as: kept for a large one, made anew for a small one.
+func (c *Correlator) numbersOf(g *group) *numbers {
+	if len(g.items) >= c.large {
+		had := c.crowds[g]
+		if had == nil {
+			had = &crowd{}
+			c.crowds[g] = had
+			unnumber(g.items)
+		}
+		had.looked = len(g.items)
+		return &had.numbers
+	}
+	delete(c.crowds, g)
+	c.few.clear()
+	unnumber(g.items)
+	return &c.few
 }
 
 func compareItems(a, b *Item) int {
@@ -274,19 +334,29 @@ func (g *group) after(t time.Time) int {
 	return sort.Search(len(g.items), func(i int) bool { return g.items[i].Time.After(t) })
 }
 
-// look sweeps over one slot: windows end with each of its items, in turn.
-func (c *Correlator) look(g *group, number int64) Slot {
+// look sweeps over one slot: windows end with each of its items, in turn. since is the earliest time of what has
+// changed.
+func (c *Correlator) look(g *group, number, since int64, n *numbers) Slot {
 	s := Slot{Group: g.key, Number: number, Unconfirmed: true}
 	begin := time.Unix(0, number*int64(c.c.Timespan)).UTC()
-	from := g.after(begin.Add(-c.c.Timespan))
 	at := g.after(begin.Add(-1))
 	end := g.after(begin.Add(c.c.Timespan - 1))
-	all, confirmed := newTally(c.c), newTally(c.c)
+	from := at
+	if at < end {
+		from = g.after(begin.Add(-c.c.Timespan))
+	}
+	all, confirmed := &c.all, &c.confirmed
+	all.begin(n)
+	confirmed.begin(n)
 	passed := c.passed[g.key.Tenant]
+	touched := time.Unix(0, since)
 	told, next := from, from // items before told are in s.Items; items before next are counted
 	for at < end {
 		now := g.items[at].Time
-		batch := g.after(now) // items of the same time belong to the window, whatever their id
+		batch := at + 1 // items of the same time belong to the window, whatever their id
+		for batch < len(g.items) && g.items[batch].Time.Equal(now) {
+			batch++
+		}
 		for ; next < batch; next++ {
 			all.add(g.items[next])
 			if !g.items[next].Unconfirmed {
@@ -300,75 +370,102 @@ func (c *Correlator) look(g *group, number int64) Slot {
 				confirmed.drop(g.items[from])
 			}
 		}
-		if c.c.Range.Holds(all.count(opens)) && !(c.c.Waits() && now.After(passed)) {
+		holds := c.c.Range.Holds(all.count(opens)) && !(c.c.Waits() && now.After(passed))
+		if holds {
 			if s.Time.IsZero() {
 				s.Time = now
-			}
-			proven := c.c.Range.Holds(confirmed.count(opens))
-			for _, closer := range g.items[at:batch] {
-				unconfirmed := closer.Unconfirmed || !proven
-				s.Unconfirmed = s.Unconfirmed && unconfirmed
-				if c.above {
-					s.Closings = append(s.Closings, Item{ID: closer.ID, Time: now, Rule: c.name, Unconfirmed: unconfirmed, Fields: closer.Fields, window: &window{g, opens, now}})
-				}
 			}
 			told = max(told, from)
 			s.Items = append(s.Items, g.items[told:batch]...)
 			told = batch
 		}
+		proven := holds && c.c.Range.Holds(confirmed.count(opens))
+		anew := !now.Before(touched)
+		for _, closer := range g.items[at:batch] {
+			is := closesNone
+			switch {
+			case !holds:
+			case closer.Unconfirmed || !proven:
+				is = closesUnconfirmed
+			default:
+				is, s.Unconfirmed = closes, false
+			}
+			if is != closer.told {
+				anew = true
+				if is == closesNone {
+					c.gone[g] = append(c.gone[g], closer)
+				}
+				closer.told = is
+			}
+		}
+		if c.above && holds && anew {
+			w := &window{g, opens, now}
+			for _, closer := range g.items[at:batch] {
+				s.Closings = append(s.Closings, Item{ID: closer.ID, Time: now, Rule: c.name, Of: closer.Of, Unconfirmed: closer.told == closesUnconfirmed, Fields: closer.Fields, window: w})
+			}
+		}
 		at = batch
 	}
-	if c.above {
-		s.Gone = c.closings(g, number, s.Closings)
+	for _, it := range c.gone[g] {
+		if c.above && c.c.Slot(it.Time) == number && !g.closes(it.ID, it.Time) {
+			s.Gone = append(s.Gone, it.ID)
+		}
 	}
 	return s
 }
 
-// closings remembers those of a slot, and returns those that were there before and are no more.
-func (c *Correlator) closings(g *group, number int64, closings []Item) (gone []string) {
-	have := map[string]struct{}{}
-	for _, it := range closings {
-		have[it.ID] = struct{}{}
-	}
-	closed := c.closed[g]
-	for id := range closed[number] {
-		if _, still := have[id]; !still {
-			gone = append(gone, id)
+// closes says whether an item of this id and time, under any rule, closes a window that meets the condition.
+func (g *group) closes(id string, t time.Time) bool {
+	for at := g.after(t.Add(-1)); at < len(g.items) && g.items[at].Time.Equal(t); at++ {
+		if g.items[at].ID == id && g.items[at].told != closesNone {
+			return true
 		}
 	}
-	switch {
-	case len(have) == 0:
-		delete(closed, number)
-	case closed == nil:
-		c.closed[g] = map[int64]map[string]struct{}{number: have}
-	default:
-		closed[number] = have
-	}
-	return gone
+	return false
 }
 
 // Records are the records that items stand for, those below closings included, each once for each rule.
 func Records(items []*Item) []*Item {
 	var out []*Item
-	windows := map[*group][]*window{}
-	for _, it := range items {
-		if it.window == nil {
-			out = append(out, it)
-		} else {
-			windows[it.window.of] = append(windows[it.window.of], it.window)
+	var windows map[*group][]*window
+	var last *group
+	var ofLast []*window // closings of one group stand beside each other
+	put := func() {
+		if last != nil {
+			windows[last] = ofLast
 		}
 	}
+	for _, it := range items {
+		w := it.window
+		switch {
+		case w == nil:
+			out = append(out, it)
+			continue
+		case w.of != last:
+			if put(); windows == nil {
+				windows = map[*group][]*window{}
+			}
+			last, ofLast = w.of, windows[w.of]
+		}
+		if n := len(ofLast); n == 0 || ofLast[n-1] != w {
+			ofLast = append(ofLast, w)
+		}
+	}
+	put()
 	for g, ws := range windows {
 		g.tidy()
 		slices.SortFunc(ws, func(a, b *window) int { return a.from.Compare(b.from) }) // all of one length
 		var below []*Item
-		told := 0
+		first, end := 0, 0
 		for _, w := range ws {
-			first, end := max(told, g.after(w.from)), g.after(w.to)
-			if first < end {
-				below = append(below, g.items[first:end]...)
-				told = end
+			if first < len(g.items) && !g.items[first].Time.After(w.from) {
+				first = g.after(w.from)
 			}
+			first = max(first, end)
+			for end = max(end, first); end < len(g.items) && !g.items[end].Time.After(w.to); end++ {
+			}
+			below = append(below, g.items[first:end]...)
+			first = end
 		}
 		out = append(out, Records(below)...)
 	}
@@ -380,29 +477,31 @@ func (c *Correlator) Forget(t time.Time) {
 	for key, g := range c.groups {
 		g.tidy()
 		keep := g.after(t.Add(-1))
-		for _, it := range g.items[:keep] {
-			it.group = nil
-			delete(c.places, itemKey{it.ID, it.Rule})
-		}
-		for number := range c.closed[g] {
-			if number < c.c.Slot(t) {
-				delete(c.closed[g], number)
-			}
-		}
 		if keep == len(g.items) {
+			c.forget(g.items)
 			delete(c.groups, key)
 			delete(c.dirty, g)
 			delete(c.waiting, g)
-			delete(c.closed, g)
-			delete(c.looked, g)
+			delete(c.gone, g)
+			delete(c.crowds, g)
 			continue
 		}
 		if keep > 0 {
-			delete(c.looked, g)
+			c.forget(g.items[:keep])
+			delete(c.crowds, g)
 			g.items = append([]*Item(nil), g.items[keep:]...)
 		}
 		if waiting := c.waiting[g]; len(waiting) > 0 {
 			c.waiting[g] = slices.DeleteFunc(waiting, func(it *Item) bool { return it.Time.Before(t) })
+		}
+	}
+}
+
+func (c *Correlator) forget(items []*Item) {
+	for _, it := range items {
+		it.group = nil
+		if len(c.places) > 0 {
+			delete(c.places, itemKey{it.ID, it.Rule})
 		}
 	}
 }

@@ -63,8 +63,8 @@ func NewIndex(rules []*Rule, slot func(rule, field int) int) *Index {
 			switch {
 			case n.field == wholeRecord:
 				return 0
-			case len(n.parts) > 0:
-				return 1
+			case len(n.parts) > 0: // all of the value is looked through for it
+				return 1 + len(texts[slot(i, n.field)])/4
 			}
 			return 1 + len(texts[slot(i, n.field)])
 		})

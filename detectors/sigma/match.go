@@ -1,6 +1,10 @@
 package sigma
 
-import "cordon/internal/record"
+import (
+	"bytes"
+
+	"cordon/internal/record"
+)
 
 // Event is what a rule looks at: a record, with what the directory knew at its time.
 type Event interface {
@@ -35,7 +39,7 @@ func (r *Rule) Match(e Event) Truth {
 	if len(r.unset) > 0 || r.match == nil {
 		return False
 	}
-	return r.match.eval(e)
+	return r.quick.eval(e)
 }
 
 type expression interface{ eval(Event) Truth }
@@ -92,6 +96,7 @@ type test struct {
 	matchers []matcher
 	literals map[string]struct{} // of many plain texts, in small letters: they are looked up instead
 	longest  int                 // bytes of the longest of them
+	within   int                 // patterns that look for a text anywhere in a value
 	refs     []string
 	expanded []string // what placeholders stood for
 	refsAt   []int
@@ -145,12 +150,48 @@ func (t *test) matched(values []string) bool {
 	if t.literals != nil && t.among(values) {
 		return true
 	}
+	if t.within > 1 && len(values) == 1 {
+		return t.matchedIn(values[0])
+	}
 	for _, m := range t.matchers {
 		if one := matchesAny(m, values); one != t.all {
 			return one
 		}
 	}
 	return t.all && len(t.matchers) > 0
+}
+
+// matchedIn has several patterns look for their texts in one value: its small letters are made once.
+func (t *test) matchedIn(v string) bool {
+	var room [512]byte
+	low, plain := room[:0], len(v) <= len(room)
+	if plain {
+		low, plain = lowered(low, v)
+	}
+	for _, m := range t.matchers {
+		one := false
+		if p, ok := m.(*pattern); ok && plain && p.shape == within && !p.cased {
+			one = bytes.Contains(low, p.needle)
+		} else {
+			one = m.matches(v)
+		}
+		if one != t.all {
+			return one
+		}
+	}
+	return t.all && len(t.matchers) > 0
+}
+
+// lowered appends the small letters of a text that is ASCII.
+func lowered(to []byte, v string) (low []byte, ascii bool) {
+	to = append(to, v...)
+	every := byte(0)
+	for i, c := range to {
+		if every |= c; c-'A' < 26 {
+			to[i] = c + 'a' - 'A'
+		}
+	}
+	return to, every < 0x80
 }
 
 func matchesAny(m matcher, values []string) bool {

@@ -53,6 +53,48 @@ type pattern struct {
 	parts []rune // in small letters unless cased
 	wild  bool
 	cased bool
+
+	shape  shape
+	needle []byte // of a shape that is not anyShape: what stands between the stars
+}
+
+// shape is what a pattern asks for, where that can be told byte by byte: its text is ASCII and has stars at its ends
+// alone.
+type shape uint8
+
+const (
+	anyShape shape = iota
+	whole
+	prefix
+	suffix
+	within
+)
+
+// shaped finds out a pattern's shape.
+func (p *pattern) shaped() *pattern {
+	parts, is := p.parts, whole
+	if len(parts) > 0 && parts[len(parts)-1] == star {
+		parts, is = parts[:len(parts)-1], prefix
+	}
+	if len(parts) > 0 && parts[0] == star {
+		if parts = parts[1:]; is == prefix {
+			is = within
+		} else {
+			is = suffix
+		}
+	}
+	if len(parts) == 0 {
+		return p
+	}
+	needle := make([]byte, len(parts))
+	for i, c := range parts {
+		if c < 0 || c >= utf8.RuneSelf {
+			return p
+		}
+		needle[i] = byte(c)
+	}
+	p.shape, p.needle = is, needle
+	return p
 }
 
 func (l literal) pattern(how string, cased bool) *pattern {
@@ -75,7 +117,7 @@ func (l literal) pattern(how string, cased bool) *pattern {
 	if how == "contains" || how == "startswith" {
 		add(star)
 	}
-	return p
+	return p.shaped()
 }
 
 // next is the character of s at i, in small letters unless cased, and its width.
@@ -94,6 +136,64 @@ func next(s string, i int, cased bool) (rune, int) {
 }
 
 func (p *pattern) matches(v string) bool {
+	if p.shape != anyShape {
+		if holds, sure := p.quickly(v); sure {
+			return holds
+		}
+	}
+	return p.slowly(v)
+}
+
+// quickly compares byte by byte; sure is false where a character beyond ASCII, which may have an ASCII small letter,
+// comes before the answer.
+func (p *pattern) quickly(v string) (holds, sure bool) {
+	n := len(p.needle)
+	switch p.shape {
+	case whole, prefix:
+		for i := range min(n, len(v)) {
+			if c := v[i]; p.low(c) != p.needle[i] {
+				return false, c < utf8.RuneSelf
+			}
+		}
+		return len(v) == n || p.shape == prefix && len(v) > n, true
+	case suffix:
+		for i := 1; i <= min(n, len(v)); i++ {
+			if c := v[len(v)-i]; p.low(c) != p.needle[n-i] {
+				return false, c < utf8.RuneSelf
+			}
+		}
+		return len(v) >= n, true
+	}
+	first := p.needle[0]
+	for i := range len(v) {
+		c := v[i]
+		if c >= utf8.RuneSelf {
+			return false, false
+		}
+		if p.low(c) == first && len(v)-i >= n && p.stands(v[i:i+n]) {
+			return true, true
+		}
+	}
+	return false, true
+}
+
+func (p *pattern) stands(v string) bool {
+	for i, c := range p.needle {
+		if p.low(v[i]) != c {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *pattern) low(c byte) byte {
+	if !p.cased && 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
+func (p *pattern) slowly(v string) bool {
 	if !p.wild {
 		return p.equals(v)
 	}

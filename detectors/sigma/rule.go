@@ -61,7 +61,8 @@ type Rule struct {
 	source    LogSource
 	condition string
 	match     expression
-	clauses   []*test // in the order of the file
+	quick     expression // the same truth, what is cheap first
+	clauses   []*test    // in the order of the file
 	fields    []string
 	unset     []string
 }

@@ -69,6 +69,11 @@ func (t *test) gather() {
 		p, ok := m.(*pattern)
 		return ok && !p.wild && !p.cased
 	}
+	for _, m := range t.matchers {
+		if p, ok := m.(*pattern); ok && p.shape == within {
+			t.within++
+		}
+	}
 	if t.Keywords || t.all || len(t.matchers) < literalsFrom {
 		return
 	}

@@ -5,29 +5,61 @@ import (
 	"time"
 )
 
-// tally counts what a window holds while it slides.
-type tally struct {
-	c    *Correlation
-	seen map[string]int // how many items have a value, an id or a rule
-
-	// Of temporal_ordered: the latest time at which a chain began that has so many links (less one) and ends with a
-	// rule. A later beginning serves every later window better, so nothing need be taken back.
-	chains [][]time.Time
+// numbers are those of what items count as: values, ids or rules. A sweep over a window counts by numbers, each of which
+// is looked up once for an item and not once for a sweep.
+type numbers struct {
+	of   map[string]int32
+	many [][]int32 // of items that count as more than one thing, or as none
 }
 
-func newTally(c *Correlation) *tally {
-	t := &tally{c: c, seen: map[string]int{}}
-	if c.Type == "temporal_ordered" {
-		for range c.Rules {
-			t.chains = append(t.chains, make([]time.Time, len(c.Rules)))
-		}
+func (n *numbers) clear() {
+	if len(n.of) > 32 { // clearing costs as much as the most it ever held
+		n.of = nil
 	}
-	return t
+	clear(n.of)
+	n.many = n.many[:0]
+}
+
+func unnumber(items []*Item) {
+	for _, it := range items {
+		it.number = 0
+	}
+}
+
+// number makes sure that an item has one: above zero it is that of what it counts as, below zero the place of several.
+func (n *numbers) number(c *Correlation, it *Item) {
+	if it.number != 0 {
+		return
+	}
+	if n.of == nil {
+		n.of = map[string]int32{}
+	}
+	count := 0
+	var several []int32
+	keys(c, it, func(key string) {
+		at, known := n.of[key]
+		if !known {
+			at = int32(len(n.of) + 1)
+			n.of[key] = at
+		}
+		if count++; count == 1 {
+			it.number = at
+			return
+		}
+		if several == nil {
+			several = append(several, it.number)
+		}
+		several = append(several, at)
+	})
+	if count != 1 {
+		n.many = append(n.many, several)
+		it.number = -int32(len(n.many))
+	}
 }
 
 // keys are what an item counts as.
-func (t *tally) keys(it *Item, visit func(string)) {
-	switch t.c.Type {
+func keys(c *Correlation, it *Item, visit func(string)) {
+	switch c.Type {
 	case "event_count":
 		if it.window != nil {
 			visit(it.Rule + "\x00" + it.ID) // a closing is no record: it counts beside the one that closed it
@@ -45,13 +77,60 @@ func (t *tally) keys(it *Item, visit func(string)) {
 	}
 }
 
+// tally counts what a window holds while it slides.
+type tally struct {
+	c        *Correlation
+	numbers  *numbers
+	held     []int32 // how many items have a number
+	distinct int
+
+	// Of temporal_ordered: the latest time at which a chain began that has so many links (less one) and ends with a
+	// rule. A later beginning serves every later window better, so nothing need be taken back.
+	chains [][]time.Time
+}
+
+func newTally(c *Correlation) tally {
+	t := tally{c: c}
+	if c.Type == "temporal_ordered" {
+		for range c.Rules {
+			t.chains = append(t.chains, make([]time.Time, len(c.Rules)))
+		}
+	}
+	return t
+}
+
+// begin makes it the tally of an empty window.
+func (t *tally) begin(n *numbers) {
+	t.numbers, t.distinct = n, 0
+	clear(t.held)
+	t.held = t.held[:0]
+	for _, of := range t.chains {
+		clear(of)
+	}
+}
+
 // add takes items in the order of time and, within a time, of their rules.
 func (t *tally) add(it *Item) {
 	if t.chains != nil {
 		t.link(it)
 		return
 	}
-	t.keys(it, func(k string) { t.seen[k]++ })
+	if t.numbers.number(t.c, it); it.number > 0 {
+		t.one(it.number)
+		return
+	}
+	for _, n := range t.numbers.many[-it.number-1] {
+		t.one(n)
+	}
+}
+
+func (t *tally) one(n int32) {
+	for int(n) >= len(t.held) {
+		t.held = append(t.held, 0)
+	}
+	if t.held[n]++; t.held[n] == 1 {
+		t.distinct++
+	}
 }
 
 func (t *tally) link(it *Item) {
@@ -70,20 +149,27 @@ func (t *tally) link(it *Item) {
 }
 
 func (t *tally) drop(it *Item) {
-	if t.chains != nil {
-		return // it began before the window opens, which count knows
-	}
-	t.keys(it, func(k string) {
-		if t.seen[k]--; t.seen[k] == 0 {
-			delete(t.seen, k)
+	switch {
+	case t.chains != nil: // it began before the window opens, which count knows
+	case it.number > 0:
+		t.less(it.number)
+	default:
+		for _, n := range t.numbers.many[-it.number-1] {
+			t.less(n)
 		}
-	})
+	}
+}
+
+func (t *tally) less(n int32) {
+	if t.held[n]--; t.held[n] == 0 {
+		t.distinct--
+	}
 }
 
 // count is what the condition is about, of a window that opens after a time.
 func (t *tally) count(opens time.Time) int {
 	if t.chains == nil {
-		return len(t.seen)
+		return t.distinct
 	}
 	most := 0
 	for _, of := range t.chains {
