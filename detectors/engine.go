@@ -184,7 +184,12 @@ func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) [
 		out = append(out, s.finding)
 	}
 	for i, c := range e.correlations {
-		e.windows[i].Pass(func(tenant string) time.Time { return c.watermarkOf(tenant, watermark) })
+		if !c.over.Waits() {
+			continue
+		}
+		for tenant := range e.tenants { // also where nothing waits yet: what comes to it from below has been passed too
+			e.windows[i].PassTo(tenant, c.watermarkOf(tenant, watermark))
+		}
 	}
 	e.look((*sigma.Correlator).Grown)
 	for s := range e.openSlot {

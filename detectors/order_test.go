@@ -322,7 +322,7 @@ func (w *story) come(t *rapid.T, r *rand.Rand, arrivals []arrival, seen consumer
 	publish(e.FlushAll())
 	for _, f := range e.Current() {
 		if have := seen[f.ID]; tell(have) != tell(f) || have.Revision != f.Revision {
-			t.Fatalf("the engine holds what was not published:\n%d %+v\n%d %+v\n%s", f.Revision, tell(f), have.Revision, tell(have), w.text)
+			t.Fatalf("the engine holds what was not published:\nwant %d %+v %v\ngot %d %+v\n%s", f.Revision, tell(f), f.Withdrawn, have.Revision, tell(have), w.text)
 		}
 	}
 }

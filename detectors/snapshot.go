@@ -110,6 +110,7 @@ func (e *Engine) packBucket(b *bucket) []byte {
 		w.number(s.records.sum)
 		w.number(uint64(s.extra))
 		w.flag(s.settled)
+		w.flag(e.changed[s]) // looked at, and not flushed: nobody has published it yet
 	}
 	w.text(packJSON(b.facts))
 	return w.bytes
@@ -242,11 +243,15 @@ func (e *Engine) loadBucket(r *reader, b *bucket, unchanged func(name string) bo
 		unpackJSON(r, &s.finding)
 		s.records = set{int(r.number()), r.number()}
 		s.extra, s.settled = int(r.number()), r.flag()
+		changed := r.flag()
 		if r.err != nil || s.rule == nil {
 			continue
 		}
 		b.slots = append(b.slots, s)
 		e.slots[s.finding.ID] = s
+		if changed {
+			e.changed[s] = true
+		}
 		if s.finding.Withdrawn == "" && unchanged(s.rule.rule.Name) {
 			e.made[s.made] = append(e.made[s.made], s.finding.ID)
 			if s.finding.Unconfirmed && !s.settled {

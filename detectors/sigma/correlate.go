@@ -174,16 +174,15 @@ func (c *Correlator) Pass(watermark func(tenant string) time.Time) {
 		tenants[g.key.Tenant] = true
 	}
 	for tenant := range tenants {
-		mark := watermark(tenant)
-		if mark.IsZero() {
-			mark = endOfTime
-		}
-		c.PassTo(tenant, mark)
+		c.PassTo(tenant, watermark(tenant))
 	}
 }
 
 // PassTo moves one tenant's watermark.
 func (c *Correlator) PassTo(tenant string, mark time.Time) {
+	if mark.IsZero() {
+		mark = endOfTime
+	}
 	if !mark.After(c.passed[tenant]) {
 		return
 	}
