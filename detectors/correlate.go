@@ -143,8 +143,8 @@ func (e *Engine) look(which func(*sigma.Correlator) []sigma.Slot) {
 // rise hands the closings of a slot to a correlation above.
 func (e *Engine) rise(c, up *correlation, s sigma.Slot) {
 	above := e.windows[up.at]
-	for _, id := range s.Gone {
-		above.Remove(id, c.rule.Name)
+	for _, it := range s.Gone {
+		above.Remove(it)
 	}
 	for _, it := range s.Closings {
 		fields := it.Fields
@@ -158,7 +158,7 @@ func (e *Engine) rise(c, up *correlation, s sigma.Slot) {
 		}
 		key, ok := groupKey(len(up.over.GroupBy), func(i int) string { return read(up.over.Field(c.rule.Name, up.over.GroupBy[i])) })
 		if !ok {
-			above.Remove(it.ID, c.rule.Name)
+			above.Remove(it)
 			continue
 		}
 		it.Values = tuple(len(up.over.Fields), func(i int) string { return read(up.over.Fields[i]) })

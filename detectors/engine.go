@@ -169,12 +169,11 @@ func (e *Engine) Settle(watermark time.Time) []finding.Finding {
 // could have taken away are looked at as far as the watermark has come; Flush returns what they raise.
 func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) []finding.Finding {
 	var out []finding.Finding
-	due := func(f finding.Finding) bool {
-		w := watermark(f.Tenant, f.Proof[0].Category)
+	due := func(f finding.Finding, w time.Time) bool {
 		return w.IsZero() || !f.Time.Add(settles).After(w)
 	}
 	for s := range e.open {
-		if !due(s.finding) {
+		if !due(s.finding, watermark(s.finding.Tenant, s.finding.Proof[0].Category)) {
 			continue
 		}
 		s.settled, s.finding.Unconfirmed = true, false
@@ -193,7 +192,7 @@ func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) [
 	}
 	e.look((*sigma.Correlator).Grown)
 	for s := range e.openSlot {
-		if len(s.finding.Proof) == 0 || !due(s.finding) {
+		if len(s.finding.Proof) == 0 || !due(s.finding, s.rule.watermarkOf(s.finding.Tenant, watermark)) {
 			continue
 		}
 		s.settled, s.finding.Unconfirmed = true, false

@@ -20,6 +20,7 @@ type Item struct {
 
 	order  int16   // of its rule in the correlation
 	window *window // of a closing
+	closer *Item   // of a closing: one record may close windows of several groups, and under several rules
 	group  *group  // that it stands in; nil once it is gone
 }
 
@@ -34,7 +35,12 @@ func (it *Item) Group() (key Group, ok bool) {
 // Group is where items are counted apart from others.
 type Group struct{ Tenant, Key string }
 
-type itemKey struct{ id, rule string }
+type itemKey struct {
+	id, rule string
+	closer   *Item
+}
+
+func (it *Item) key() itemKey { return itemKey{it.ID, it.Rule, it.closer} }
 
 // window is (from, to] of the items of a group.
 type window struct {
@@ -57,7 +63,7 @@ type Slot struct {
 	Unconfirmed bool      // no window meets the condition by confirmed items alone
 	Items       []*Item   // of all its windows, each once
 	Closings    []Item    // for correlations above
-	Gone        []string  // ids of closings that were told before and are none any more
+	Gone        []Item    // closings that were told before and are none any more
 }
 
 // Slot is the number of the timespan in which a window closes: a part of the finding's identity.
@@ -81,23 +87,23 @@ type Correlator struct {
 	name    string
 	above   bool // closings are asked for
 	groups  map[Group]*group
-	places  map[itemKey]*Item                        // of what was added by its id
-	dirty   map[*group][]int64                       // slots that were touched since they were looked at
-	looked  map[*group]int                           // items of large groups when they were looked at
-	waiting map[*group][]*Item                       // that the watermark has not passed
-	passed  map[string]time.Time                     // by tenant: windows that close later wait for the watermark
-	closed  map[*group]map[int64]map[string]struct{} // the closing items by slot, where a correlation above asks
+	places  map[itemKey]*Item                       // of what was added by its id
+	dirty   map[*group][]int64                      // slots that were touched since they were looked at
+	looked  map[*group]int                          // items of large groups when they were looked at
+	waiting map[*group][]*Item                      // that the watermark has not passed
+	passed  map[string]time.Time                    // by tenant: windows that close later wait for the watermark
+	closed  map[*group]map[int64]map[*Item]struct{} // the closing items by slot, where a correlation above asks
 }
 
 // NewCorrelator returns an empty one for the correlation of this name; above says that another refers to it.
 func NewCorrelator(name string, c *Correlation, above bool) *Correlator {
 	return &Correlator{c: c, name: name, above: above, groups: map[Group]*group{}, places: map[itemKey]*Item{}, dirty: map[*group][]int64{}, looked: map[*group]int{},
-		waiting: map[*group][]*Item{}, passed: map[string]time.Time{}, closed: map[*group]map[int64]map[string]struct{}{}}
+		waiting: map[*group][]*Item{}, passed: map[string]time.Time{}, closed: map[*group]map[int64]map[*Item]struct{}{}}
 }
 
 // Add takes an item of a group, and says whether it is the fullest of its id.
 func (c *Correlator) Add(key Group, it Item) bool {
-	place := itemKey{it.ID, it.Rule}
+	place := it.key()
 	now, ok := c.Put(c.places[place], key, it)
 	c.places[place] = now
 	return ok
@@ -136,10 +142,10 @@ func (it *Item) same(key Group, other Item) bool {
 }
 
 // Remove takes away an item that was added.
-func (c *Correlator) Remove(id, rule string) {
-	if old := c.places[itemKey{id, rule}]; old != nil {
+func (c *Correlator) Remove(it Item) {
+	if old := c.places[it.key()]; old != nil {
 		c.Take(old)
-		delete(c.places, itemKey{id, rule})
+		delete(c.places, it.key())
 	}
 }
 
@@ -308,7 +314,7 @@ func (c *Correlator) look(g *group, number int64) Slot {
 				unconfirmed := closer.Unconfirmed || !proven
 				s.Unconfirmed = s.Unconfirmed && unconfirmed
 				if c.above {
-					s.Closings = append(s.Closings, Item{ID: closer.ID, Time: now, Rule: c.name, Unconfirmed: unconfirmed, Fields: closer.Fields, window: &window{g, opens, now}})
+					s.Closings = append(s.Closings, Item{ID: closer.ID, Time: now, Rule: c.name, Unconfirmed: unconfirmed, Fields: closer.Fields, window: &window{g, opens, now}, closer: closer})
 				}
 			}
 			told = max(told, from)
@@ -324,22 +330,22 @@ func (c *Correlator) look(g *group, number int64) Slot {
 }
 
 // closings remembers those of a slot, and returns those that were there before and are no more.
-func (c *Correlator) closings(g *group, number int64, closings []Item) (gone []string) {
-	have := map[string]struct{}{}
+func (c *Correlator) closings(g *group, number int64, closings []Item) (gone []Item) {
+	have := map[*Item]struct{}{}
 	for _, it := range closings {
-		have[it.ID] = struct{}{}
+		have[it.closer] = struct{}{}
 	}
 	closed := c.closed[g]
-	for id := range closed[number] {
-		if _, still := have[id]; !still {
-			gone = append(gone, id)
+	for closer := range closed[number] {
+		if _, still := have[closer]; !still {
+			gone = append(gone, Item{ID: closer.ID, Rule: c.name, closer: closer})
 		}
 	}
 	switch {
 	case len(have) == 0:
 		delete(closed, number)
 	case closed == nil:
-		c.closed[g] = map[int64]map[string]struct{}{number: have}
+		c.closed[g] = map[int64]map[*Item]struct{}{number: have}
 	default:
 		closed[number] = have
 	}
@@ -381,7 +387,7 @@ func (c *Correlator) Forget(t time.Time) {
 		keep := g.after(t.Add(-1))
 		for _, it := range g.items[:keep] {
 			it.group = nil
-			delete(c.places, itemKey{it.ID, it.Rule})
+			delete(c.places, it.key())
 		}
 		for number := range c.closed[g] {
 			if number < c.c.Slot(t) {
