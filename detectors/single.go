@@ -37,18 +37,26 @@ const contradicted = "a fuller revision of the record contradicts it"
 func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position string) (*kept, []finding.Finding) {
 	s := k.single(v.rule)
 	if !truth.Holds() {
-		if s == nil || !s.finding.Unconfirmed || s.settled || s.finding.Withdrawn != "" || v.Fullness() < s.size {
+		if s == nil || !s.finding.Unconfirmed || s.settled || v.Fullness() < s.size {
+			return k, nil
+		}
+		s.size = v.Fullness() // also where it is withdrawn: nothing poorer brings it back
+		e.buckets.touch(k)
+		if s.finding.Withdrawn != "" {
 			return k, nil
 		}
 		s.finding.Withdrawn = contradicted
 		s.finding.Revision++
-		s.size = v.Fullness()
 		delete(e.open, s)
-		e.buckets.touch(k)
 		return k, []finding.Finding{s.finding}
 	}
-	if s != nil && (slices.Contains(s.sums, v.Sum()) || slices.Contains(s.finding.Proof[0].Positions, position)) {
+	if s != nil && slices.Contains(s.sums, v.Sum()) {
 		return k, nil // the same record from another source, or read again
+	}
+	if s != nil && slices.Contains(s.finding.Proof[0].Positions, position) { // read again, and published before
+		s.sums, s.size = append(s.sums, v.Sum()), max(s.size, v.Fullness())
+		e.buckets.touch(k)
+		return k, nil
 	}
 	proof := proofOf(v, position)
 	if s == nil {

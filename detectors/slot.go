@@ -128,7 +128,7 @@ func (e *Engine) tell(c *correlation, id, made string, in sigma.Slot, items []*s
 		e.buckets.putSlot(s)
 	}
 	unconfirmed := in.Unconfirmed && !s.settled && (s.finding.Revision == 0 || s.finding.Withdrawn != "" || s.finding.Unconfirmed)
-	if s.finding.Revision > 0 && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.records == of {
+	if s.finding.Revision > 0 && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.records == of && s.finding.Time.Equal(in.Time) {
 		return
 	}
 	rule := c.rule
