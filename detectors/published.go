@@ -1,6 +1,7 @@
 package detectors
 
 import (
+	"slices"
 	"strings"
 
 	"cordon/internal/finding"
@@ -34,6 +35,11 @@ func (e *Engine) publishedSingle(place int, f finding.Finding) {
 		k.singles = s
 	case s.finding.Revision >= f.Revision:
 		return
+	}
+	for _, position := range f.Proof[0].Positions {
+		if len(s.finding.Proof) == 0 || !slices.Contains(s.finding.Proof[0].Positions, position) {
+			s.unread = append(without(s.unread, position), position)
+		}
 	}
 	s.finding = f
 	e.watch(s)

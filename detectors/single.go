@@ -16,6 +16,7 @@ type single struct {
 	sums    []uint64 // of the revisions that were looked at
 	size    int      // of the fullest revision that was looked at
 	settled bool
+	unread  []string // positions that were published after the snapshot, and have not been read again
 }
 
 func (k *kept) single(rule int) *single {
@@ -42,7 +43,7 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 		}
 		s.size = v.Fullness() // also where it is withdrawn: nothing poorer brings it back
 		e.buckets.touch(k)
-		if s.finding.Withdrawn != "" {
+		if s.finding.Withdrawn != "" || len(s.unread) > 0 {
 			return k, nil
 		}
 		s.finding.Withdrawn = contradicted
@@ -54,7 +55,7 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 		return k, nil // the same record from another source, or read again
 	}
 	if s != nil && slices.Contains(s.finding.Proof[0].Positions, position) { // read again, and published before
-		s.sums, s.size = append(s.sums, v.Sum()), max(s.size, v.Fullness())
+		s.sums, s.size, s.unread = append(s.sums, v.Sum()), max(s.size, v.Fullness()), without(s.unread, position)
 		e.buckets.touch(k)
 		return k, nil
 	}

@@ -154,6 +154,7 @@ func (e *Engine) packKnown(w *writer, k *kept) {
 		}
 		w.number(uint64(s.size))
 		w.flag(s.settled)
+		w.texts(s.unread)
 	}
 	w.number(uint64(len(k.suppressed)))
 	for _, s := range k.suppressed {
@@ -296,7 +297,7 @@ func (e *Engine) loadKnown(r *reader, unchanged func(name string) bool) *kept {
 		for range r.count() {
 			s.sums = append(s.sums, r.number())
 		}
-		s.size, s.settled = int(r.number()), r.flag()
+		s.size, s.settled, s.unread = int(r.number()), r.flag(), r.texts()
 		place, ok := e.places[name]
 		if r.err != nil || !ok || len(s.finding.Proof) == 0 {
 			continue
