@@ -96,6 +96,8 @@ func groupKey(n int, value func(int) string) (string, bool) {
 	return key.String(), true
 }
 
+var keyUnescaper = strings.NewReplacer("%7c", "|", "%25", "%")
+
 var keyEscaper = strings.NewReplacer("|", "%7c", "%", "%25")
 
 // counted are the values that value_count counts: all of one field, or the first of each of several together.
@@ -145,8 +147,8 @@ func (e *Engine) look(which func(*sigma.Correlator) []sigma.Slot) {
 // rise hands the closings of a slot to a correlation above.
 func (e *Engine) rise(c, up *correlation, s sigma.Slot) {
 	above := e.windows[up.at]
-	for _, id := range s.Gone {
-		above.Remove(id, c.rule.Name)
+	for _, it := range s.Gone {
+		above.Remove(it)
 	}
 	for _, it := range s.Closings {
 		fields := it.Fields
@@ -160,7 +162,7 @@ func (e *Engine) rise(c, up *correlation, s sigma.Slot) {
 		}
 		key, ok := groupKey(len(up.over.GroupBy), func(i int) string { return read(up.over.Field(c.rule.Name, up.over.GroupBy[i])) })
 		if !ok {
-			above.Remove(it.ID, c.rule.Name)
+			above.Remove(it)
 			continue
 		}
 		it.Values = tuple(len(up.over.Fields), func(i int) string { return read(up.over.Fields[i]) })

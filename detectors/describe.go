@@ -184,6 +184,20 @@ func (c *copier) proof(p *finding.Proof) {
 	c.take(&p.Session)
 }
 
+// why are the clauses for whose sake the rule that looks holds, with copies of what stood there.
+func (e *Engine) why(v *event) []finding.Reason {
+	reasons := e.rules[v.rule].Why(v)
+	out := make([]finding.Reason, 0, len(reasons))
+	for _, r := range reasons {
+		reason := finding.Reason{Clause: r.Clause}
+		for _, value := range r.Values {
+			reason.Values = append(reason.Values, strings.Clone(record.Clean(value)))
+		}
+		out = append(out, reason)
+	}
+	return out
+}
+
 // sentence is what a rule's findings say, with {words} to fill in.
 func sentence(rule *sigma.Rule) string {
 	if rule.Custom.Says != "" {

@@ -182,10 +182,15 @@ func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) [
 		out = append(out, s.finding)
 	})
 	for i, c := range e.correlations {
-		e.windows[i].Pass(func(tenant string) time.Time { return c.watermarkOf(tenant, watermark) })
+		if !c.over.Waits() {
+			continue
+		}
+		for tenant := range e.tenants { // also where nothing waits yet: what comes to it from below has been passed too
+			e.windows[i].PassTo(tenant, c.watermarkOf(tenant, watermark))
+		}
 	}
 	e.look((*sigma.Correlator).Grown)
-	e.openSlots.due(watermark, func(t turn) {
+	e.openSlots.due(func(tenant, name string) time.Time { return e.correlation(name).watermarkOf(tenant, watermark) }, func(t turn) {
 		s := t.slot
 		s.settled, s.finding.Unconfirmed = true, false
 		e.revise(s, s.records.count)

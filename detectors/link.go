@@ -22,6 +22,7 @@ type correlation struct {
 	needs      []string // fields that correlations above group by or count
 	words      []string // that its sentence and those above it ask for
 	categories []string // of the records at the bottom of it
+	says       string   // what findings say for a reason
 	principal  string   // the rule whose actors its findings name; "" is the tenant
 }
 
@@ -78,7 +79,7 @@ func (p *Plan) link(rules []*sigma.Rule) error {
 				p.base[name] = true
 			}
 		}
-		c := &correlation{rule: r, over: over}
+		c := &correlation{rule: r, over: over, says: over.String()}
 		if of, each := strings.CutPrefix(r.Custom.Principal, "actor of "); each {
 			c.principal = find(of).Name
 		}

@@ -50,14 +50,15 @@ func (q *queue) Pop() any {
 	return last
 }
 
-// put has a finding wait if it should: it is unconfirmed, neither settled nor withdrawn, and says of what.
-func (w *waits) put(t turn, f *finding.Finding, settled bool) {
+// put has a finding wait if it should: it is unconfirmed, neither settled nor withdrawn, and says of what. of is what the
+// watermark is asked by, beside the tenant: a category of records, or a correlation.
+func (w *waits) put(of string, t turn, f *finding.Finding, settled bool) {
 	is := t.opened()
 	if !f.Unconfirmed || settled || f.Withdrawn != "" || len(f.Proof) == 0 {
 		is.queue = nil
 		return
 	}
-	key := carried{strings.ToLower(f.Tenant), f.Proof[0].Category}
+	key := carried{strings.ToLower(f.Tenant), of}
 	q := w.by[key]
 	if q == nil {
 		if w.by == nil {
@@ -75,7 +76,7 @@ func (w *waits) put(t turn, f *finding.Finding, settled bool) {
 }
 
 // due takes out those that the watermark has passed by as long as it takes to settle.
-func (w *waits) due(watermark func(tenant, category string) time.Time, settle func(turn)) {
+func (w *waits) due(watermark func(tenant, of string) time.Time, settle func(turn)) {
 	for key, q := range w.by {
 		mark := watermark(key.tenant, key.category)
 		q.until(func(at int64) bool { return mark.IsZero() || !time.Unix(0, at).Add(settles).After(mark) }, settle)
@@ -100,6 +101,14 @@ func (q *queue) until(due func(at int64) bool, take func(turn)) {
 }
 
 // watch keeps in mind what the watermark may confirm.
-func (e *Engine) watch(s *single) { e.open.put(turn{single: s}, &s.finding, s.settled) }
+func (e *Engine) watch(s *single) {
+	of := ""
+	if len(s.finding.Proof) > 0 {
+		of = s.finding.Proof[0].Category
+	}
+	e.open.put(of, turn{single: s}, &s.finding, s.settled)
+}
 
-func (e *Engine) watchSlot(s *slot) { e.openSlots.put(turn{slot: s}, &s.finding, s.settled) }
+func (e *Engine) watchSlot(s *slot) {
+	e.openSlots.put(s.rule.rule.Name, turn{slot: s}, &s.finding, s.settled)
+}

@@ -1,6 +1,103 @@
 package detectors
 
-import "cordon/internal/finding"
+import (
+	"slices"
+	"strings"
 
-// published tells the engine of a finding that stands in FINDINGS.
-func (e *Engine) published(f finding.Finding) {}
+	"cordon/internal/finding"
+)
+
+// published tells the engine of a finding that was published after the snapshot that it was loaded from: the same content
+// says nothing new, and another one gets a higher revision than consumers have seen. It is called after load, before any
+// record is looked at again. Findings of rules that are no more are passed over.
+func (e *Engine) published(f finding.Finding) {
+	if len(f.Proof) == 0 {
+		return
+	}
+	if place, ok := e.places[f.Rule]; ok {
+		e.publishedSingle(place, f)
+	} else if c := e.correlation(f.Rule); c != nil {
+		e.publishedSlot(c, f)
+	}
+}
+
+func (e *Engine) publishedSingle(place int, f finding.Finding) {
+	k := e.records[f.Proof[0].Record]
+	if k == nil {
+		k = &kept{id: f.Proof[0].Record, time: f.Proof[0].Time.UnixNano()}
+		e.records[k.id] = k
+		e.buckets.put(k)
+	}
+	s := k.single(place)
+	switch {
+	case s == nil:
+		s = &single{of: k, next: k.singles, rule: place}
+		k.singles = s
+	case s.finding.Revision >= f.Revision:
+		return
+	}
+	for _, position := range f.Proof[0].Positions {
+		if len(s.finding.Proof) == 0 || !slices.Contains(s.finding.Proof[0].Positions, position) {
+			s.unread = append(without(s.unread, position), position)
+		}
+	}
+	s.finding = f
+	e.watch(s)
+	e.buckets.touch(k)
+}
+
+func (e *Engine) publishedSlot(c *correlation, f finding.Finding) {
+	s := e.slots[f.ID]
+	switch {
+	case s == nil:
+		made, ok := c.placeFrom(madeOf(c, f))
+		if !ok {
+			return
+		}
+		s = &slot{rule: c, made: made}
+		e.slots[f.ID] = s
+		e.buckets.putSlot(s)
+	case s.finding.Revision > f.Revision:
+		return
+	case s.finding.Revision == f.Revision:
+		delete(e.changed, s)
+		return
+	}
+	s.finding, s.records = f, set{}
+	e.made[s.made] = without(e.made[s.made], f.ID)
+	delete(e.changed, s)
+	if f.Withdrawn == "" {
+		// Of more records than a finding carries the rest is not known: then it is told once more.
+		s.records.count = f.Count
+		for _, p := range f.Proof {
+			s.records.sum += hash(p.Record)
+		}
+		e.made[s.made] = append(e.made[s.made], f.ID)
+	}
+	e.watchSlot(s)
+	if len(e.made[s.made]) == 0 {
+		delete(e.made, s.made)
+	}
+	e.buckets.mark(s.bucket)
+}
+
+// madeOf is the key of a slot's findings: their identity without the principal, where they are one a principal.
+func madeOf(c *correlation, f finding.Finding) string {
+	if c.principal == "" {
+		return f.ID
+	}
+	at := strings.LastIndexByte(f.ID, '/')
+	if at < 0 {
+		return f.ID
+	}
+	return strings.TrimSuffix(f.ID[:at], "|"+strings.ToLower(f.Principal.ID)) + f.ID[at:]
+}
+
+func without(ids []string, id string) (out []string) {
+	for _, other := range ids {
+		if other != id {
+			out = append(out, other)
+		}
+	}
+	return out
+}

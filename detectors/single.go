@@ -16,6 +16,7 @@ type single struct {
 	sums    []uint64 // of the revisions that were looked at
 	size    int      // of the fullest revision that was looked at
 	settled bool
+	unread  []string // positions that were published after the snapshot, and have not been read again
 	opened
 }
 
@@ -38,22 +39,31 @@ const contradicted = "a fuller revision of the record contradicts it"
 func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position string, out []finding.Finding) (*kept, []finding.Finding) {
 	s := k.single(v.rule)
 	if !truth.Holds() {
-		if s == nil || !s.finding.Unconfirmed || s.settled || s.finding.Withdrawn != "" || v.Fullness() < s.size {
+		if s == nil || !s.finding.Unconfirmed || s.settled || v.Fullness() < s.size {
+			return k, out
+		}
+		s.size = v.Fullness() // also where it is withdrawn: nothing poorer brings it back
+		e.buckets.touch(k)
+		if s.finding.Withdrawn != "" || len(s.unread) > 0 {
 			return k, out
 		}
 		s.finding.Withdrawn = contradicted
 		s.finding.Revision++
-		s.size = v.Fullness()
 		e.watch(s)
-		e.buckets.touch(k)
 		return k, append(out, s.finding)
 	}
-	if s != nil && (slices.Contains(s.sums, v.Sum()) || slices.Contains(s.finding.Proof[0].Positions, position)) {
+	if s != nil && slices.Contains(s.sums, v.Sum()) {
 		return k, out // the same record from another source, or read again
+	}
+	if s != nil && slices.Contains(s.finding.Proof[0].Positions, position) { // read again, and published before
+		s.sums, s.size, s.unread = append(s.sums, v.Sum()), max(s.size, v.Fullness()), without(s.unread, position)
+		e.buckets.touch(k)
+		return k, out
 	}
 	proof := proofOf(v, position)
 	f := e.describe(v)
 	own(&f, &proof)
+	f.Why = e.why(v)
 	if s == nil {
 		k = e.know(k, v)
 		f.ID, f.Revision, f.Unconfirmed = e.rules[v.rule].Name+"/"+v.ID, 1, truth == sigma.TrueAbsent

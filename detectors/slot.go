@@ -40,6 +40,17 @@ func (p place) id(whose string) string {
 	return p.of.rule.Name + "/" + p.group.Tenant + "/" + p.group.Key + whose + "/" + strconv.FormatInt(p.number, 10)
 }
 
+// values are what the group's records have in common.
+func (p place) values() (out []string) {
+	if len(p.of.over.GroupBy) == 0 {
+		return nil
+	}
+	for _, part := range strings.Split(p.group.Key, "|") {
+		out = append(out, record.Clean(keyUnescaper.Replace(part)))
+	}
+	return out
+}
+
 // placeFrom is what String made a text of.
 func (c *correlation) placeFrom(text string) (place, bool) {
 	text, named := strings.CutPrefix(text, c.rule.Name+"/")
@@ -147,13 +158,14 @@ func (e *Engine) tell(id string, made place, in sigma.Slot, around *gathered, ow
 		e.buckets.putSlot(s)
 	}
 	unconfirmed := in.Unconfirmed && !s.settled && (s.finding.Revision == 0 || s.finding.Withdrawn != "" || s.finding.Unconfirmed)
-	if s.finding.Revision > 0 && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.records == all.set {
+	if s.finding.Revision > 0 && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.records == all.set && s.finding.Time.Equal(in.Time) {
 		return
 	}
 	rule := made.of.rule
 	f := finding.Finding{ID: id, Rule: rule.Name, Title: rule.Title, Level: levelFor(rule, principal), Kind: rule.Custom.Kind,
 		Techniques: rule.Techniques, Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Mode: e.quiet(rule.Name), Tenant: e.tenants[in.Group.Tenant],
-		Time: in.Time, Principal: principal, Actor: principal, Unconfirmed: unconfirmed, Count: all.count, Revision: s.finding.Revision}
+		Time: in.Time, Principal: principal, Actor: principal, Unconfirmed: unconfirmed, Count: all.count, Revision: s.finding.Revision,
+		Why: []finding.Reason{{Clause: made.of.says, Values: made.values()}}}
 	first, proof := all.tell(e)
 	f.Proof = proof
 	f.Says = fill(sentence(rule), func(word string) string {

@@ -110,6 +110,7 @@ func (e *Engine) packBucket(b *bucket) []byte {
 		w.number(s.records.sum)
 		w.number(uint64(s.extra))
 		w.flag(s.settled)
+		w.flag(e.changed[s]) // looked at, and not flushed: nobody has published it yet
 	}
 	w.text(packJSON(b.facts))
 	return w.bytes
@@ -153,6 +154,7 @@ func (e *Engine) packKnown(w *writer, k *kept) {
 		}
 		w.number(uint64(s.size))
 		w.flag(s.settled)
+		w.texts(s.unread)
 	}
 	w.number(uint64(len(k.suppressed)))
 	for _, s := range k.suppressed {
@@ -244,6 +246,7 @@ func (e *Engine) loadBucket(r *reader, b *bucket, unchanged func(name string) bo
 		unpackJSON(r, &s.finding)
 		s.records = set{int(r.number()), r.number()}
 		s.extra, s.settled = int(r.number()), r.flag()
+		changed := r.flag()
 		if r.err != nil || s.rule == nil {
 			continue
 		}
@@ -255,6 +258,9 @@ func (e *Engine) loadBucket(r *reader, b *bucket, unchanged func(name string) bo
 		b.slots = append(b.slots, s)
 		b.holds(s.finding.Time.UnixNano())
 		e.slots[s.finding.ID] = s
+		if changed {
+			e.changed[s] = true
+		}
 		if s.finding.Withdrawn == "" && unchanged(s.rule.rule.Name) {
 			e.made[s.made] = append(e.made[s.made], s.finding.ID)
 			e.watchSlot(s)
@@ -304,7 +310,7 @@ func (e *Engine) loadKnown(r *reader, unchanged func(name string) bool) *kept {
 		for range r.count() {
 			s.sums = append(s.sums, r.number())
 		}
-		s.size, s.settled = int(r.number()), r.flag()
+		s.size, s.settled, s.unread = int(r.number()), r.flag(), r.texts()
 		place, ok := e.places[name]
 		if r.err != nil || !ok || len(s.finding.Proof) == 0 {
 			continue

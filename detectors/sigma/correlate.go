@@ -25,6 +25,7 @@ type Item struct {
 
 	number int32   // what it counts as (tally.go); 0 while nobody has asked
 	window *window // of a closing
+	closer *Item   // of a closing: one record may close windows of several groups, and under several rules
 	group  *group  // that it stands in; nil once it is gone
 }
 
@@ -48,7 +49,12 @@ const (
 	closes
 )
 
-type itemKey struct{ id, rule string }
+type itemKey struct {
+	id, rule string
+	closer   *Item
+}
+
+func (it *Item) key() itemKey { return itemKey{it.ID, it.Rule, it.closer} }
 
 // window is (from, to] of the items of a group.
 type window struct {
@@ -71,7 +77,7 @@ type Slot struct {
 	Unconfirmed bool      // no window meets the condition by confirmed items alone
 	Items       []*Item   // of all its windows, each once
 	Closings    []Item    // for correlations above: those that are new, or whose windows hold something else now
-	Gone        []string  // ids of closings that were told before and are none any more
+	Gone        []Item    // closings that were told before and are none any more
 }
 
 // Slot is the number of the timespan in which a window closes: a part of the finding's identity.
@@ -130,7 +136,7 @@ func NewCorrelator(name string, c *Correlation, above bool) *Correlator {
 
 // Add takes an item of a group, and says whether it is the fullest of its id.
 func (c *Correlator) Add(key Group, it Item) bool {
-	place := itemKey{it.ID, it.Rule}
+	place := it.key()
 	now, ok := c.Put(c.places[place], key, it)
 	c.places[place] = now
 	return ok
@@ -169,10 +175,10 @@ func (it *Item) same(key Group, other Item) bool {
 }
 
 // Remove takes away an item that was added.
-func (c *Correlator) Remove(id, rule string) {
-	if old := c.places[itemKey{id, rule}]; old != nil {
+func (c *Correlator) Remove(it Item) {
+	if old := c.places[it.key()]; old != nil {
 		c.Take(old)
-		delete(c.places, itemKey{id, rule})
+		delete(c.places, it.key())
 	}
 }
 
@@ -216,16 +222,15 @@ func (c *Correlator) Pass(watermark func(tenant string) time.Time) {
 		tenants[g.key.Tenant] = true
 	}
 	for tenant := range tenants {
-		mark := watermark(tenant)
-		if mark.IsZero() {
-			mark = endOfTime
-		}
-		c.PassTo(tenant, mark)
+		c.PassTo(tenant, watermark(tenant))
 	}
 }
 
 // PassTo moves one tenant's watermark.
 func (c *Correlator) PassTo(tenant string, mark time.Time) {
+	if mark.IsZero() {
+		mark = endOfTime
+	}
 	if !mark.After(c.passed[tenant]) {
 		return
 	}
@@ -401,27 +406,17 @@ func (c *Correlator) look(g *group, number, since int64, n *numbers) Slot {
 		if c.above && holds && anew {
 			w := &window{g, opens, now}
 			for _, closer := range g.items[at:batch] {
-				s.Closings = append(s.Closings, Item{ID: closer.ID, Time: now, Rule: c.name, Of: closer.Of, Unconfirmed: closer.told == closesUnconfirmed, Fields: closer.Fields, window: w})
+				s.Closings = append(s.Closings, Item{ID: closer.ID, Time: now, Rule: c.name, Of: closer.Of, Unconfirmed: closer.told == closesUnconfirmed, Fields: closer.Fields, window: w, closer: closer})
 			}
 		}
 		at = batch
 	}
 	for _, it := range c.gone[g] {
-		if c.above && c.c.Slot(it.Time) == number && !g.closes(it.ID, it.Time) {
-			s.Gone = append(s.Gone, it.ID)
+		if c.above && c.c.Slot(it.Time) == number && it.told == closesNone {
+			s.Gone = append(s.Gone, Item{ID: it.ID, Rule: c.name, closer: it})
 		}
 	}
 	return s
-}
-
-// closes says whether an item of this id and time, under any rule, closes a window that meets the condition.
-func (g *group) closes(id string, t time.Time) bool {
-	for at := g.after(t.Add(-1)); at < len(g.items) && g.items[at].Time.Equal(t); at++ {
-		if g.items[at].ID == id && g.items[at].told != closesNone {
-			return true
-		}
-	}
-	return false
 }
 
 // Records are the records that items stand for, those below closings included, each once for each rule.
@@ -501,7 +496,7 @@ func (c *Correlator) forget(items []*Item) {
 	for _, it := range items {
 		it.group = nil
 		if len(c.places) > 0 {
-			delete(c.places, itemKey{it.ID, it.Rule})
+			delete(c.places, it.key())
 		}
 	}
 }

@@ -201,8 +201,8 @@ func TestACorrelationOfACorrelation(t *testing.T) {
 			got := map[int64][]string{}
 			look := func() {
 				for _, s := range low.Changed() {
-					for _, id := range s.Gone {
-						high.Remove(id, "below")
+					for _, it := range s.Gone {
+						high.Remove(it)
 					}
 					for _, it := range s.Closings {
 						high.Add(Group{}, it)

@@ -1,0 +1,44 @@
+package detectors
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"cordon/internal/directory"
+	"github.com/stretchr/testify/require"
+)
+
+// What is wrong with a folder of rules is said with file, line and what was expected, whichever step finds it.
+func TestWhatIsWrongWithRulesIsSaid(t *testing.T) {
+	single := strings.TrimPrefix(failed, "---\n") // seven lines without its first
+	with := func(old, now string) string { return strings.Replace(single, old, now, 1) }
+	many := "title: Many\nname: many\ncorrelation:\n  type: event_count\n  rules: [failed]\n  group-by: [actor.id]\n  timespan: 5m\n  condition: {gte: 3}\n"
+	for name, c := range map[string]struct{ text, place, want string }{
+		"bad YAML":             {with("title: Failed", "title: [Failed"), "bad.yml:", "a rule is YAML"},
+		"unknown modifier":     {with("|neq", "|regex"), "bad.yml:5:", `unknown modifier "regex"`},
+		"undefined selection":  {with("condition: s", "condition: s and other"), "bad.yml:5:", `there is no search named "other"`},
+		"unbalanced brackets":  {with("condition: s", "condition: ((s)"), "bad.yml:5:", "a closing bracket is missing"},
+		"giant expression":     {with("|neq: 0", "|re: "+strings.Repeat("x", 5000)), "bad.yml:5:", "4096 bytes at most"},
+		"look-around":          {with("|neq: 0", "|re: '(?<!a)b'"), "bad.yml:5:", "without look-around"},
+		"wrong type":           {with("title: Failed", "title: {a: b}"), "bad.yml:1:", "cannot unmarshal"},
+		"unknown key":          {with("logsource:", "log-source:"), "bad.yml:4:", `unknown key "log-source"; expected one of`},
+		"unknown service":      {with("signinlogs", "syslog"), "bad.yml:4:", "those that have one are"},
+		"duplicate name":       {single + failed, "bad.yml:7:", "rule failed is already defined in bad.yml:1"},
+		"duplicate id":         {single + strings.Replace(failed, "name: failed", "name: other", 1), "bad.yml:7:", "already that of rule failed in bad.yml:1"},
+		"bad timespan":         {single + "---\n" + strings.Replace(many, "5m", "five minutes", 1), "bad.yml:13:", "a number with s, m, h, d"},
+		"unknown correlation":  {single + "---\n" + strings.Replace(many, "event_count", "event_cont", 1), "bad.yml:10:", "is none of event_count"},
+		"a rule that is not":   {single + "---\n" + strings.Replace(many, "[failed]", "[faild]", 1), "bad.yml:7:", `refers to rule "faild", which is not there`},
+		"cyclic correlation":   {single + "---\n" + strings.Replace(many, "[failed]", "[failed, many]", 1), "bad.yml:7:", "refer to each other"},
+		"impossible threshold": {single + "---\n" + strings.Replace(many, "gte: 3", "gte: 3, lt: 2", 1), "bad.yml:14:", "no count meets the condition"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, err := Load(fstest.MapFS{"bad.yml": {Data: []byte(c.text)}})
+			if err == nil {
+				_, err = NewEngine(all, directory.New())
+			}
+			require.ErrorContains(t, err, c.place)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
