@@ -40,6 +40,9 @@ func tell(f finding.Finding) told {
 	for _, p := range f.Proof {
 		ids = append(ids, p.Record)
 	}
+	if f.Withdrawn != "" {
+		f.Suppressed = "" // which of the contradicted revisions it tells depends on their order, and counts for nothing
+	}
 	return told{f.Rule, strings.ToLower(f.Tenant), f.Principal.Type + " " + f.Principal.ID + " " + string(f.Principal.Privileged), f.Level, f.Mode, f.Suppressed,
 		f.Time.UTC().Format(time.RFC3339Nano), f.Unconfirmed, f.Withdrawn != "", f.Count, strings.Join(ids, " ")}
 }
@@ -120,6 +123,9 @@ func (n *naive) single(place int, rule *sigma.Rule, h *happened) {
 		if l := rule.Custom.PrivilegedLevel; l != "" {
 			level = l
 		}
+	}
+	if !final.Holds() {
+		suppressed = ""
 	}
 	n.found[rule.Name+"/"+h.id] = told{Rule: rule.Name, Tenant: h.tenant, Principal: record.User + " " + h.user + " " + privileged, Level: level, Mode: n.mode(rule),
 		Suppressed: suppressed, Time: h.at.Format(time.RFC3339Nano), Withdrawn: !final.Holds(), Count: 1, Proof: h.id,

@@ -41,7 +41,7 @@ func (e *Engine) publishedSingle(place int, f finding.Finding) {
 			s.unread = append(without(s.unread, position), position)
 		}
 	}
-	s.finding = f
+	s.finding, s.size = f, max(s.size, int(k.fullest))
 	e.watch(s)
 	e.buckets.touch(k)
 }

@@ -108,10 +108,6 @@ func TestSmallSnapshotsComeToAWholeOne(t *testing.T) {
 			case 1:
 				_, changed := e.save()
 				maps.Copy(kept, changed)
-			case 2:
-				if r.IntN(4) == 0 {
-					e.Forget(morning.Add(time.Duration(r.IntN(30)-15) * time.Minute))
-				}
 			}
 		}
 		e.FlushAll()
