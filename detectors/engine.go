@@ -33,6 +33,7 @@ type Engine struct {
 
 	open      waits // unconfirmed, and may still be confirmed
 	openSlots waits
+	forgotten time.Time      // what happened before is
 	changed   map[*slot]bool // since the last Flush
 	round     uint32         // of gathering
 
@@ -57,6 +58,7 @@ func (p *Plan) Engine(d *directory.Directory) *Engine {
 		made: map[place][]string{}, tenants: map[string]string{}, changed: map[*slot]bool{}, silenced: map[string]int{}, suppressed: map[SuppressedBy]int{}}
 	for _, c := range p.correlations {
 		e.windows = append(e.windows, sigma.NewCorrelator(c.rule.Name, c.over, len(c.above) > 0))
+		e.windows[len(e.windows)-1].Reach(c.reach)
 	}
 	return e
 }
@@ -223,6 +225,9 @@ func (e *Engine) Silenced() map[string]int { return e.silenced }
 
 // Forget drops state about event times before t. It walks over the buckets that hold any, and no others.
 func (e *Engine) Forget(t time.Time) {
+	if t.After(e.forgotten) {
+		e.forgotten = t
+	}
 	for _, w := range e.windows {
 		w.Forget(t)
 	}

@@ -157,7 +157,7 @@ func (e *Engine) tell(id string, made place, in sigma.Slot, around *gathered, ow
 		e.slots[id] = s
 		e.buckets.putSlot(s)
 	}
-	unconfirmed := in.Unconfirmed && !s.settled && (s.finding.Revision == 0 || s.finding.Withdrawn != "" || s.finding.Unconfirmed)
+	unconfirmed := in.Unconfirmed && !s.settled
 	if s.finding.Revision > 0 && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.records == all.set && s.finding.Time.Equal(in.Time) {
 		return
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // edition is that of the form in which state is kept; another one's is not read.
-const edition = 1
+const edition = 2
 
 // factsFor is how long a role that an audit record gave or took is remembered: as long as LOGS keeps the record.
 const factsFor = 35 * 24 * time.Hour
@@ -24,6 +24,7 @@ const factsFor = 35 * 24 * time.Hour
 func (e *Engine) save() (head []byte, changed map[int][]byte) {
 	w := &writer{}
 	w.number(edition)
+	w.signed(e.forgotten.Unix())
 	digests := e.digests()
 	w.number(uint64(len(digests)))
 	for _, name := range slices.Sorted(maps.Keys(digests)) {
@@ -172,6 +173,9 @@ func (e *Engine) load(head []byte, buckets map[int][]byte) (same bool, err error
 	if is := r.number(); r.err == nil && is != edition {
 		return false, fmt.Errorf("reading the state: it is edition %d, this Cordon reads %d", is, edition)
 	}
+	if forgotten := time.Unix(r.signed(), 0).UTC(); forgotten.Year() > 1 {
+		e.Forget(forgotten)
+	}
 	before, now := map[string]string{}, e.digests()
 	for range r.count() {
 		name := r.text()
@@ -217,6 +221,9 @@ func (e *Engine) load(head []byte, buckets map[int][]byte) (same bool, err error
 		return false, fmt.Errorf("reading the state: %w", r.err)
 	}
 	e.buckets.loaded()
+	for made := range e.made { // also where nothing stands any more, which nobody has been told
+		e.windows[made.of.at].Touch(made.group, made.number)
+	}
 	return maps.Equal(before, now), nil
 }
 

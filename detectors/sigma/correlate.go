@@ -108,6 +108,9 @@ type Correlator struct {
 	passed  map[string]time.Time // by tenant: windows that close later wait for the watermark
 	gone    map[*group][]*Item   // that had closed a window when they were taken away
 
+	reach     time.Duration
+	forgotten time.Time
+
 	large          int // how many items of a group are looked at whenever one is added
 	few            numbers
 	all, confirmed tally // used for one slot after another
@@ -131,7 +134,7 @@ const large = 64
 // NewCorrelator returns an empty one for the correlation of this name; above says that another refers to it.
 func NewCorrelator(name string, c *Correlation, above bool) *Correlator {
 	return &Correlator{c: c, name: name, above: above, groups: map[Group]*group{}, places: map[itemKey]*Item{}, dirty: map[*group]*touched{}, crowds: map[*group]*crowd{},
-		waiting: map[*group][]*Item{}, passed: map[string]time.Time{}, gone: map[*group][]*Item{}, large: large, all: newTally(c), confirmed: newTally(c)}
+		waiting: map[*group][]*Item{}, passed: map[string]time.Time{}, gone: map[*group][]*Item{}, reach: c.Timespan, large: large, all: newTally(c), confirmed: newTally(c)}
 }
 
 // Add takes an item of a group, and says whether it is the fullest of its id.
@@ -189,7 +192,7 @@ func (c *Correlator) Take(it *Item) {
 	}
 	c.touch(it.group, it.Time)
 	if it.told != closesNone {
-		c.gone[it.group] = append(c.gone[it.group], it)
+		c.gone[it.group], it.told = append(c.gone[it.group], it), closesNone
 	}
 	it.group.untidy = true
 	it.group = nil
@@ -286,10 +289,17 @@ func (c *Correlator) changed(due func(*group) bool) []Slot {
 		n := c.numbersOf(g)
 		slices.Sort(d.slots)
 		for _, number := range slices.Compact(d.slots) {
-			out = append(out, c.look(g, number, d.since, n))
+			if !c.frozen(number) {
+				out = append(out, c.look(g, number, d.since, n))
+			}
 		}
 		delete(c.dirty, g)
 		delete(c.gone, g)
+		if len(g.items) == 0 {
+			delete(c.groups, g.key)
+			delete(c.waiting, g)
+			delete(c.crowds, g)
+		}
 	}
 	slices.SortFunc(out, func(a, b Slot) int {
 		return cmp.Or(strings.Compare(a.Group.Tenant, b.Group.Tenant), strings.Compare(a.Group.Key, b.Group.Key), cmp.Compare(a.Number, b.Number))
@@ -467,8 +477,29 @@ func Records(items []*Item) []*Item {
 	return out
 }
 
-// Forget drops what is older than t: no window that still opens can hold it.
+// Touch has a slot looked at, whether or not anything stands in it.
+func (c *Correlator) Touch(key Group, slot int64) {
+	g := c.groups[key]
+	if g == nil {
+		g = &group{key: key}
+		c.groups[key] = g
+	}
+	c.mark(g, slot)
+}
+
+// frozen says that some of a slot's windows reach behind what was forgotten: what is said of it stays.
+func (c *Correlator) frozen(number int64) bool {
+	return !c.forgotten.IsZero() && time.Unix(0, number*int64(c.c.Timespan)).Add(-c.reach).Before(c.forgotten)
+}
+
+// Reach is how far back windows go, where those of correlations below go further than the own timespan.
+func (c *Correlator) Reach(d time.Duration) { c.reach = d }
+
+// Forget drops what is older than t. Slots whose windows reach behind it are not looked at any more.
 func (c *Correlator) Forget(t time.Time) {
+	if t.After(c.forgotten) {
+		c.forgotten = t
+	}
 	for key, g := range c.groups {
 		g.tidy()
 		keep := g.after(t.Add(-1))

@@ -49,9 +49,9 @@ func TestForget(t *testing.T) {
 	c.Forget(start.Add(time.Second))
 	require.Equal(t, []Group{{Key: "g"}}, slices.Collect(maps.Keys(c.groups)))
 	require.Len(t, c.places, 1)
-	found := at1(c, "g", Item{ID: "4", Values: []string{"v"}, Time: start.Add(2 * time.Minute)})
-	require.Len(t, found, 1)
-	require.Len(t, found[0].Items, 2)
+	require.Empty(t, at1(c, "g", Item{ID: "4", Values: []string{"v"}, Time: start.Add(2 * time.Minute)}), "its windows reach behind what was forgotten")
+	require.Empty(t, at1(c, "g", Item{ID: "5", Values: []string{"v"}, Time: start.Add(65 * time.Minute)}))
+	require.Len(t, at1(c, "g", Item{ID: "6", Values: []string{"w"}, Time: start.Add(2*time.Hour + time.Minute)}), 1)
 }
 
 func TestARevisionReplacesWhatSaysLess(t *testing.T) {

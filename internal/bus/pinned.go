@@ -43,7 +43,7 @@ type Delivery struct {
 func (b *Bus) Pin(ctx context.Context, p Pinned) (jetstream.Consumer, uint64, error) {
 	consumer, err := b.js.CreateOrUpdateConsumer(ctx, p.Stream, jetstream.ConsumerConfig{
 		Durable: p.Durable, FilterSubjects: p.Filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: pinnedWait, MaxDeliver: -1,
-		MaxAckPending: 2 * p.Ahead, DeliverPolicy: jetstream.DeliverAllPolicy,
+		MaxAckPending: p.Ahead, DeliverPolicy: jetstream.DeliverAllPolicy,
 		PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{pinGroup}, PinnedTTL: pinLapses,
 	})
 	if err != nil {

@@ -21,8 +21,10 @@ func Address(s string) string {
 			return host
 		}
 	}
-	if a, err := netip.ParseAddr(s); err == nil {
-		return written(a.Unmap().WithZone(""), s)
+	if !strings.HasPrefix(s, "[") { // a refusal allocates
+		if a, err := netip.ParseAddr(s); err == nil {
+			return written(a.Unmap().WithZone(""), s)
+		}
 	}
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		return ap.Addr().Unmap().WithZone("").String()
