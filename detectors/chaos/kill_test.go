@@ -1,0 +1,81 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cordon/detectors"
+	"github.com/stretchr/testify/require"
+)
+
+// TestKilledDetectorsLoseNothing kills instances again and again while records stream in: FINDINGS ends with what an
+// engine finds that reads the same records at once. One that was killed is started again; now and then that takes so
+// long that the others have taken over its shards, and give them back.
+func TestKilledDetectorsLoseNothing(t *testing.T) {
+	const instances = 3
+	repeat(t, func(t *testing.T, r *rand.Rand) {
+		f := figures{Kills: setting("KILLS", 20)}
+		b, url := startNATS(t)
+		records := story(r, setting("RECORDS", 4_000))
+		f.Records = len(records)
+		var killed atomic.Int64
+		w := &writer{bus: b}
+		var hands sync.WaitGroup
+		ctx, cancel := context.WithCancel(t.Context())
+		defer hands.Wait()
+		defer cancel()
+		pieces := chance(r.Int())
+		hands.Go(func() {
+			for at := 0; at < len(records) && ctx.Err() == nil; {
+				if int64(at)*int64(f.Kills+1) > (killed.Load()+1)*int64(len(records)) {
+					time.Sleep(5 * time.Millisecond) // some for each instance that is yet to die
+					continue
+				}
+				n := min(len(records)-at, 1+pieces.IntN(60))
+				w.write(t, records[at:at+n], records[at+n-1].came.Add(-4*late*step))
+				at += n
+				time.Sleep(between(pieces, 0, 30*time.Millisecond))
+			}
+		})
+		dir := t.TempDir()
+		var crew []*child
+		for i := range instances {
+			name := fmt.Sprint("instance-", i)
+			crew = append(crew, start(t, spec{URL: url, Crew: name, Log: filepath.Join(dir, name)}))
+		}
+		for kill := range f.Kills {
+			pause, who := between(r, 100*time.Millisecond, 1200*time.Millisecond), r.IntN(instances)
+			time.Sleep(pause)
+			crew[who].kill()
+			killed.Add(1)
+			away := time.Duration(0)
+			if kill%20 == 7 {
+				away = 9 * time.Second
+			}
+			t.Logf("kill %d: after %s instance %d, away for %s", kill, pause.Round(time.Millisecond), who, away)
+			time.Sleep(away)
+			crew[who] = start(t, crew[who].spec)
+		}
+		hands.Wait()
+		end := morning.Add(12 * time.Hour)
+		last := w.write(t, nil, end)
+		require.Eventually(t, func() bool {
+			handled, err := detectors.Handled(t.Context(), b)
+			return err == nil && handled >= last
+		}, time.Minute, 50*time.Millisecond, "%s", logs(crew))
+		for _, c := range crew {
+			c.stop(t)
+		}
+		f.tally = compare(t, b, end.Add(-30*time.Minute))
+		f.report(t)
+		require.Zero(t, f.Lost, logs(crew))
+		require.Zero(t, f.Differing)
+		require.Zero(t, f.FellBack)
+	})
+}
