@@ -47,8 +47,13 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 		e.buckets.touch(k)
 		return k, []finding.Finding{s.finding}
 	}
-	if s != nil && (slices.Contains(s.sums, v.Sum()) || slices.Contains(s.finding.Proof[0].Positions, position)) {
+	if s != nil && slices.Contains(s.sums, v.Sum()) {
 		return k, nil // the same record from another source, or read again
+	}
+	if s != nil && slices.Contains(s.finding.Proof[0].Positions, position) { // read again: of what was published one knows no more
+		s.sums, s.size = append(s.sums, v.Sum()), max(s.size, v.Fullness())
+		e.buckets.touch(k)
+		return k, nil
 	}
 	proof := proofOf(v, position)
 	if s == nil {

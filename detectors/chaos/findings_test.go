@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ func undisturbed(t *testing.T, b *bus.Bus, watermark time.Time) map[string]strin
 
 // published is what FINDINGS ends with, by identity, and how often it fell back on the way: somebody who has read a
 // revision of a finding takes no other for news but a higher one.
-func published(t *testing.T, b *bus.Bus) (last map[string]string, messages, fellBack int) {
+func published(t *testing.T, b *bus.Bus) (last map[string]string, messages int, fellBack []string) {
 	t.Helper()
 	type state struct {
 		revision int
@@ -79,9 +80,7 @@ func published(t *testing.T, b *bus.Bus) (last map[string]string, messages, fell
 		now, had := state{f.Revision, said(t, f), inPassing(f)}, highest[f.ID]
 		if f.Revision <= had.revision {
 			if now.said != had.said {
-				if fellBack++; fellBack <= 5 {
-					t.Errorf("revision %d after %d of %s:\n%s\n%s", f.Revision, had.revision, f.ID, had.said, now.said)
-				}
+				fellBack = append(fellBack, fmt.Sprintf("revision %d after %d of %s:\n%s\n%s", f.Revision, had.revision, f.ID, had.said, now.said))
 			}
 			return nil
 		}
@@ -98,11 +97,13 @@ func published(t *testing.T, b *bus.Bus) (last map[string]string, messages, fell
 }
 
 // compare counts what is missing and what differs, and shows some of it.
-func compare(t *testing.T, b *bus.Bus, watermark time.Time) (y tally) {
+func compare(t *testing.T, b *bus.Bus, want map[string]string) (y tally) {
 	t.Helper()
-	want := undisturbed(t, b, watermark)
 	have, messages, fellBack := published(t, b)
-	y = tally{Findings: len(want), Published: messages, FellBack: fellBack}
+	y = tally{Findings: len(want), Published: messages, FellBack: len(fellBack)}
+	for _, text := range fellBack[:min(len(fellBack), 5)] {
+		t.Error(text)
+	}
 	show := func(id string) {
 		if y.Lost+y.Differing <= 5 {
 			t.Errorf("%s:\nwant %s\nhave %s", id, want[id], have[id])

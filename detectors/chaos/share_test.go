@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"cordon/detectors"
 	"cordon/internal/bus"
 	"cordon/internal/finding"
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,6 +20,8 @@ import (
 
 // takeOver is within what time the others shall have taken over the shards of an instance that died.
 const takeOver = 10 * time.Second
+
+const patience = 30 * time.Second
 
 // TestTenDetectorsShareTheLoad: ten instances hold six or seven shards each; when one is killed, findings about all its
 // tenants come again within ten seconds. On a machine that others keep busy a process may wait for seconds for its turn:
@@ -37,7 +38,7 @@ func TestTenDetectorsShareTheLoad(t *testing.T) {
 	// Each tenant has a sign-in five times a second, and once a second it is its administrator's, without a second factor:
 	// a finding at once.
 	var mu sync.Mutex
-	round, last := 0, uint64(0)
+	round := 0
 	ctx, cancel := context.WithCancel(t.Context())
 	var hands sync.WaitGroup
 	defer hands.Wait()
@@ -55,52 +56,57 @@ func TestTenDetectorsShareTheLoad(t *testing.T) {
 				}
 				records = append(records, arrival{signIn(tenant(n), strconv.Itoa(round), user, "198.51.100.23", 0, at, oneFactor), sources[0], at})
 			}
-			last = w.write(t, records, at)
+			w.write(t, records, at)
 			mu.Unlock()
 		}
 	})
-	now := func() (int, uint64) {
+	now := func() int {
 		mu.Lock()
 		defer mu.Unlock()
-		return round, last
+		return round
 	}
-	handled := func() bool {
-		_, last := now()
-		handled, err := detectors.Handled(t.Context(), b)
-		return err == nil && handled+100 >= last // it goes on meanwhile
+	// until waits until the instances hold their shards, and something has been found about each of these tenants in
+	// records that were stored after now.
+	until := func(what string, tenants []string, ok func() bool) time.Duration {
+		began, after, seen := time.Now(), now(), map[string]bool{}
+		for again := true; again; {
+			require.NoError(t, b.Scan(t.Context(), bus.Findings, bus.FindingsIn(""), began.Add(-time.Second), func(m jetstream.Msg) error {
+				var f finding.Finding
+				require.NoError(t, json.Unmarshal(m.Data(), &f))
+				if round, err := strconv.Atoi(f.ID[strings.LastIndexByte(f.ID, '/')+1:]); err == nil && round > after {
+					seen[strings.ToLower(f.Tenant)] = true
+				}
+				return nil
+			}))
+			again = !ok() || slices.ContainsFunc(tenants, func(tenant string) bool { return !seen[tenant] })
+			if time.Since(began) > patience {
+				require.FailNow(t, what, "%s", logs(all))
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		took := time.Since(began)
+		t.Logf("%s after %s", what, took.Round(time.Millisecond))
+		return took
+	}
+	var everybody []string
+	for n := range tenants {
+		everybody = append(everybody, tenant(n))
 	}
 
-	began := time.Now()
-	require.Eventually(t, func() bool { return shared(all, 6, 7) && handled() }, 60*time.Second, 50*time.Millisecond, "%s", logs(all))
-	t.Logf("ten instances share %d shards after %s", bus.Shards, time.Since(began).Round(time.Millisecond))
+	until("ten instances share the shards", everybody, func() bool { return shared(all, 6, 7) })
 
 	dies := slices.MaxFunc(all, func(a, b *child) int { return len(tenantsOf(t, w.bus, a.held())) - len(tenantsOf(t, w.bus, b.held())) })
 	lost := tenantsOf(t, w.bus, dies.held())
 	require.NotEmpty(t, lost)
 	dies.kill()
-	killed := time.Now()
-	after, _ := now()
-	seen := map[string]bool{} // tenants of whose records since then something was found
-	require.Eventually(t, func() bool {
-		require.NoError(t, b.Scan(t.Context(), bus.Findings, bus.FindingsIn(""), killed.Add(-time.Second), func(m jetstream.Msg) error {
-			var f finding.Finding
-			require.NoError(t, json.Unmarshal(m.Data(), &f))
-			if round, err := strconv.Atoi(f.ID[strings.LastIndexByte(f.ID, '/')+1:]); err == nil && round > after {
-				seen[strings.ToLower(f.Tenant)] = true
-			}
-			return nil
-		}))
-		return !slices.ContainsFunc(lost, func(tenant string) bool { return !seen[tenant] })
-	}, 30*time.Second, 50*time.Millisecond, "%s", logs(all))
-	took := time.Since(killed)
-	t.Logf("the shards %v of the one that was killed, with %d tenants, were read again after %s", dies.held(), len(lost), took.Round(time.Millisecond))
-	figures{Kills: 1, TakeOver: took, Records: after * tenants}.report(t)
+	all = slices.DeleteFunc(all, func(c *child) bool { return c == dies })
+	took := until(fmt.Sprintf("the shards %v of one that was killed, with %d tenants, are read again", dies.held(), len(lost)), lost, func() bool { return true })
+	figures{Kills: 1, TakeOver: took, Records: now() * tenants}.report(t)
 	if os.Getenv("CORDON_CHAOS_STRICT") != "" {
 		require.Less(t, took, takeOver)
 	}
 
-	all = slices.DeleteFunc(all, func(c *child) bool { return c == dies })
-	require.Eventually(t, func() bool { return shared(all, 7, 8) && handled() }, 30*time.Second, 50*time.Millisecond, "%s", logs(all))
+	until("nine share the shards", everybody, func() bool { return shared(all, 7, 8) })
 	cancel()
 	hands.Wait()
 	for _, c := range all {
