@@ -6,6 +6,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -70,6 +72,9 @@ func TestKilledDetectorsLoseNothing(t *testing.T) {
 		// hand, half a minute later.
 		watermark := end.Add(-record.DefaultLateness().Of(record.SignInLogs))
 		want := undisturbed(t, b, watermark)
+		for _, rule := range []string{"admin-without-mfa", "privileged-role-assigned", "password-spray", "password-spray-hit"} {
+			require.True(t, slices.ContainsFunc(slices.Collect(maps.Keys(want)), func(id string) bool { return strings.HasPrefix(id, rule+"/") }), rule)
+		}
 		for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(100 * time.Millisecond) {
 			if have, _, _ := published(t, b); maps.Equal(have, want) {
 				break

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -27,6 +28,10 @@ const patience = 30 * time.Second
 // tenants come again within ten seconds. On a machine that others keep busy a process may wait for seconds for its turn:
 // there the time is logged, and only CORDON_CHAOS_STRICT (`make chaos-detectors` sets it) makes more than ten a failure.
 func TestTenDetectorsShareTheLoad(t *testing.T) {
+	repeat(t, func(t *testing.T, _ *rand.Rand) { shareTheLoad(t) })
+}
+
+func shareTheLoad(t *testing.T) {
 	const instances = 10
 	b, url := startNATS(t)
 	w := &writer{bus: b}
