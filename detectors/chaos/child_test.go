@@ -168,6 +168,12 @@ func (c *child) kill() {
 	<-c.ended
 }
 
+// dump ends it and has it say, on standard error, what it was waiting for.
+func (c *child) dump() {
+	_ = c.cmd.Process.Signal(syscall.SIGQUIT) // it may have gone already
+	<-c.ended
+}
+
 // stop lets it say good-bye.
 func (c *child) stop(t *testing.T) {
 	t.Helper()
