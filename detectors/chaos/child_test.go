@@ -60,11 +60,6 @@ func (s spec) detect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b, err := bus.Open(ctx, bus.Config{URL: s.URL, Log: log})
-	if err != nil {
-		return err
-	}
-	defer b.Close()
 	all, err := detectors.Load(rules.Shipped)
 	if err != nil {
 		return err
@@ -73,12 +68,31 @@ func (s spec) detect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for ctx.Err() == nil {
+		// A busy server may fail to answer in time: whoever runs Cordon as a service starts it again.
+		if err := s.detectWith(ctx, plan, log); err != nil {
+			log.Warn("beginning again", zap.Error(err))
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	return nil
+}
+
+func (s spec) detectWith(ctx context.Context, plan *detectors.Plan, log *zap.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	b, err := bus.Open(ctx, bus.Config{URL: s.URL, Log: log})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
 	with := crew.New(b, s.Crew, log)
 	room := detectors.New(detectors.Config{Bus: b, Plan: plan, Directory: known(), Lateness: record.DefaultLateness(), Crew: with, Log: log})
 	var hands sync.WaitGroup
 	hands.Go(func() { _ = with.Run(ctx) })
 	hands.Go(func() { report(ctx, room) })
 	err = room.Run(ctx)
+	cancel()
 	hands.Wait()
 	return err
 }
