@@ -174,6 +174,18 @@ func (r *Room) Suppressed() map[SuppressedBy]int {
 	return out
 }
 
+// Shards are the numbers of those that this instance works on.
+func (r *Room) Shards() (held []int) {
+	for n, s := range r.shards {
+		s.mu.Lock()
+		if s.engine != nil {
+			held = append(held, n)
+		}
+		s.mu.Unlock()
+	}
+	return held
+}
+
 // Mode is a rule's mode: off, audit or on.
 func (r *Room) Mode(rule string) string { return r.plan.Load().Mode(rule) }
 

@@ -101,3 +101,17 @@ func without(ids []string, id string) (out []string) {
 	}
 	return out
 }
+// latest leaves of each finding its last revision: what was in between while records were looked at again is no news.
+func latest(found []finding.Finding) []finding.Finding {
+	last := map[string]int{}
+	for i, f := range found {
+		last[f.ID] = i
+	}
+	var out []finding.Finding
+	for i, f := range found {
+		if last[f.ID] == i {
+			out = append(out, f)
+		}
+	}
+	return out
+}

@@ -106,7 +106,7 @@ func (s *shard) begin(ctx context.Context, plan *Plan, delivered uint64) error {
 	if err := s.askAnnouncements(ctx); err != nil {
 		return err
 	}
-	if err := s.publish(ctx, append(append(out, found...), s.judged()...)); err != nil {
+	if err := s.publish(ctx, latest(append(append(out, found...), s.judged()...))); err != nil {
 		return err
 	}
 	s.broken = false

@@ -23,6 +23,7 @@ const (
 	renewEvery = 2 * time.Second
 	lapsesIn   = 7 * time.Second // three renewals missed
 	member     = "member."
+	meetsIn    = 5 * time.Second // else it goes on alone
 )
 
 // Crew are the instances that are alive, as one of them sees it.
@@ -34,17 +35,21 @@ type Crew struct {
 	mu      sync.Mutex
 	alive   []string      // sorted; always with the instance itself
 	changed chan struct{} // closed when alive changes
+	met     chan struct{} // closed once the others are known
+	meet    sync.Once
 }
 
 // Alone is a crew of one: on embedded NATS there can be no other.
 func Alone() *Crew {
-	return &Crew{name: "alone", alive: []string{"alone"}, changed: make(chan struct{})}
+	c := &Crew{name: "alone", alive: []string{"alone"}, changed: make(chan struct{}), met: make(chan struct{})}
+	close(c.met)
+	return c
 }
 
 // New returns a crew that name, unique among the instances and the same after a restart, belongs to. Until Run has met
 // the others it is alone.
 func New(b *bus.Bus, name string, log *zap.Logger) *Crew {
-	return &Crew{bus: b, name: bus.Token(name), log: log, alive: []string{bus.Token(name)}, changed: make(chan struct{})}
+	return &Crew{bus: b, name: bus.Token(name), log: log, alive: []string{bus.Token(name)}, changed: make(chan struct{}), met: make(chan struct{})}
 }
 
 // Name is what the instance is called among the others.
@@ -121,6 +126,7 @@ func (c *Crew) serve(ctx context.Context) error {
 		}
 		if met {
 			c.set(leases)
+			c.meet.Do(func() { close(c.met) })
 		}
 	}
 }
@@ -162,7 +168,14 @@ func (c *Crew) Alive() ([]string, <-chan struct{}) {
 
 // Keep calls work while item i of items is this instance's; work's ctx ends when it no longer is. It returns when ctx
 // ends.
+//
+// An instance that has just begun waits until it knows the others: it would take all that there is, and give most back.
 func (c *Crew) Keep(ctx context.Context, items []string, i int, work func(context.Context)) {
+	select {
+	case <-c.met:
+	case <-time.After(meetsIn):
+	case <-ctx.Done():
+	}
 	for ctx.Err() == nil {
 		alive, changed := c.Alive()
 		if Share(alive, items)[i] != c.name {
