@@ -186,7 +186,7 @@ func course(b testing.TB, e *Engine, templates []*template, from, n int) time.Du
 	const some = 5000
 	var spent time.Duration
 	var dec record.Decoder
-	raws := make([][]byte, some)
+	raws, headers := make([][]byte, some), make([]map[string][]string, some)
 	var text []byte
 	for done := 0; done < n; done += some {
 		text = text[:0]
@@ -200,13 +200,20 @@ func course(b testing.TB, e *Engine, templates []*template, from, n int) time.Du
 			raws[i], at = text[at:end:end], end
 		}
 		now := morning.Add(time.Duration(from+done+some) * 10 * time.Millisecond)
-		began := time.Now()
-		for i, raw := range raws {
+		for i, raw := range raws { // as ingest stores them
 			r, err := dec.Decode(raw, record.Defaults{Tenant: tenantID, Enqueued: now})
 			if err != nil {
 				b.Fatal(err)
 			}
-			e.Process(r, "hub/0/1/0")
+			headers[i] = r.Headers(record.Position{Source: "hub", Partition: "0", Sequence: int64(from + done + i)}, now)
+		}
+		began := time.Now()
+		for i, raw := range raws {
+			r, position, err := dec.FromLogs(headers[i], raw)
+			if err != nil {
+				b.Fatal(err)
+			}
+			e.Process(r, position.String())
 			if i%burst == 0 {
 				e.Flush()
 			}
