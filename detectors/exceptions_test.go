@@ -177,7 +177,7 @@ func TestTheRoomRecordsWhatIsSuppressed(t *testing.T) {
 		return room
 	}
 	w.store(signIn("a", "u", "192.0.2.1", 0, morning, noDetails))
-	room := run(1)
+	run(1)
 	require.Equal(t, map[SuppressedBy]int{{"entered", "our-scanner"}: 1}, counted)
 	before := w.findings()
 	require.Len(t, before, 1)
@@ -187,7 +187,7 @@ func TestTheRoomRecordsWhatIsSuppressed(t *testing.T) {
 		require.Equal(t, "our-scanner", f.Suppressed)
 	}
 	w.store(signIn("b", "u", "192.0.2.2", 0, morning, noDetails))
-	room = run(2)
+	room := run(2)
 	require.Equal(t, map[SuppressedBy]int{{"entered", "our-scanner"}: 2}, counted, "the count goes on after a restart")
 	require.Len(t, w.findings(), 2)
 	require.Equal(t, []any{"on", false}, []any{room.Mode("entered"), room.Serves("entered")})

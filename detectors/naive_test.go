@@ -229,8 +229,7 @@ func (n *naive) tell(c *correlation, key string, number int64, at time.Time, unc
 	if n.plan.Serves(c.rule.Name) {
 		return
 	}
-	var write func(id, principal string, items []*nItem)
-	write = func(id, principal string, items []*nItem) {
+	write := func(id, principal string, items []*nItem) {
 		records := map[string]*happened{}
 		var collect func(items []*nItem)
 		collect = func(items []*nItem) {

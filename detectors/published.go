@@ -101,6 +101,7 @@ func without(ids []string, id string) (out []string) {
 	}
 	return out
 }
+
 // latest leaves of each finding its last revision: what was in between while records were looked at again is no news.
 func latest(found []finding.Finding) []finding.Finding {
 	last := map[string]int{}

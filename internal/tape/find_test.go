@@ -125,7 +125,8 @@ func TestParsedStrings(t *testing.T) {
 		require.False(t, v.Find("name").Parsed().Exists())
 		require.False(t, v.Parsed().Exists())
 	}
-	require.True(t, v.Find("plain").Parsed() == v.Find("plain").Parsed(), "it is read once")
+	once := v.Find("plain").Parsed()
+	require.True(t, once == v.Find("plain").Parsed(), "it is read once")
 }
 
 // More strings than are remembered, and than documents are kept for, are read all the same.

@@ -20,7 +20,7 @@ const silence = time.Minute
 func (c *Client) ReplayRecords(ctx context.Context, ask difference.Request, told func(difference.Progress)) (*difference.Report, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	quiet := time.AfterFunc(silence, func() { cancel(errors.New("Cordon says nothing any more")) })
+	quiet := time.AfterFunc(silence, func() { cancel(errors.New("the running Cordon says nothing any more")) })
 	defer quiet.Stop()
 	body, err := json.Marshal(ask)
 	if err != nil {
