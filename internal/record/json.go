@@ -34,13 +34,23 @@ func unwrap(v tape.Value) tape.Value {
 }
 
 func unwrapString(v tape.Value) tape.Value {
-	if raw := v.Raw(); len(raw) < 2 || raw[0] != '{' && raw[0] != '[' {
+	if raw := v.Raw(); len(raw) < 2 || raw[0] != '{' && raw[0] != '[' || !closes(raw[len(raw)-1]) {
 		return v
 	}
 	if inner := v.Parsed(); inner.Exists() {
 		return inner
 	}
 	return v
+}
+
+// closes says that JSON in a string may end so: with its bracket, or with white space, escaped or not. An address with a
+// port begins like an array, and to refuse it costs more than to look.
+func closes(c byte) bool {
+	switch c {
+	case '}', ']', ' ', 'n', 'r', 't':
+		return true
+	}
+	return false
 }
 
 // text is a scalar as text; "" for null, objects and arrays.
