@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"cordon/internal/record"
 )
@@ -164,15 +165,18 @@ func (t *tenant) learn(key string, c change) bool {
 // roleChange tells role operations from all others: what gives a role that counts at once, and what takes it.
 // Eligible and requested roles are not held.
 func roleChange(operation string) (held, ok bool) {
-	op := strings.ToLower(operation)
+	is := func(name string) bool { return strings.EqualFold(operation, name) }
+	begins := func(name string) bool {
+		return len(operation) >= len(name) && strings.EqualFold(operation[:len(name)], name)
+	}
 	switch {
-	case op == "add member to role", op == "add scoped member to role",
-		strings.HasPrefix(op, "add member to role in pim completed"), op == "add member to role completed (pim activation)",
-		strings.HasPrefix(op, "add member to role outside of pim"):
+	case is("add member to role"), is("add scoped member to role"),
+		begins("add member to role in pim completed"), is("add member to role completed (pim activation)"),
+		begins("add member to role outside of pim"):
 		return true, true
-	case op == "remove member from role", op == "remove scoped member from role",
-		strings.HasPrefix(op, "remove member from role in pim completed"),
-		op == "remove member from role (pim activation expired)", op == "remove member from role completed (pim deactivate)":
+	case is("remove member from role"), is("remove scoped member from role"),
+		begins("remove member from role in pim completed"),
+		is("remove member from role (pim activation expired)"), is("remove member from role completed (pim deactivate)"):
 		return false, true
 	}
 	return false, false
@@ -182,7 +186,8 @@ func roleChange(operation string) (held, ok bool) {
 func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (Known, []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	t := d.tenants[strings.ToLower(tenantID)]
+	var room [128]byte // it is asked about every record: small letters cost no allocation
+	t := d.tenants[string(small(room[:0], tenantID))]
 	if t == nil || p.Key() == "" {
 		return Unknown, nil
 	}
@@ -196,9 +201,9 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 		if key == "" {
 			continue
 		}
-		key = strings.ToLower(key)
-		changes = append(changes, t.changes[key]...)
-		if h, ok := t.holders[key]; ok {
+		lower := small(room[:0], key)
+		changes = append(changes, t.changes[string(lower)]...)
+		if h, ok := t.holders[string(lower)]; ok {
 			holder = h
 		}
 	}
@@ -231,6 +236,23 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 		return Yes, slices.Compact(names)
 	}
 	return answer, nil
+}
+
+// small appends a text in small letters.
+func small(to []byte, s string) []byte {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return append(to, strings.ToLower(s)...)
+		}
+	}
+	for i := range len(s) {
+		c := s[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		to = append(to, c)
+	}
+	return to
 }
 
 // held decides one role at one time: the last change before it, else the next one after it, else the snapshot.

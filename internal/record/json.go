@@ -34,7 +34,7 @@ func unwrap(v tape.Value) tape.Value {
 }
 
 func unwrapString(v tape.Value) tape.Value {
-	if raw := v.Raw(); len(raw) < 2 || raw[0] != '{' && raw[0] != '[' || !closes(raw[len(raw)-1]) {
+	if raw := v.Raw(); len(raw) < 2 || raw[0] != '{' && raw[0] != '[' || !closes(raw) {
 		return v
 	}
 	if inner := v.Parsed(); inner.Exists() {
@@ -45,12 +45,12 @@ func unwrapString(v tape.Value) tape.Value {
 
 // closes says that JSON in a string may end so: with its bracket, or with white space, escaped or not. An address with a
 // port begins like an array, and to refuse it costs more than to look.
-func closes(c byte) bool {
-	switch c {
+func closes(raw []byte) bool {
+	switch raw[len(raw)-1] {
 	case '}', ']', ' ', 'n', 'r', 't':
 		return true
 	}
-	return false
+	return len(raw) > 6 && raw[len(raw)-6] == '\\' // \u0020
 }
 
 // text is a scalar as text; "" for null, objects and arrays.
