@@ -1,0 +1,237 @@
+package sigma
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Slot is what one slot of a group holds: no closings where no window in it meets the condition.
+type Slot struct {
+	Group       Group
+	Number      int64
+	Time        time.Time // when the first of its windows closes
+	Unconfirmed bool      // no window meets the condition by confirmed items alone
+	Items       []*Item   // of all its windows, each once
+	Closings    []Item    // for correlations above: those that are new, or whose windows hold something else now
+	Gone        []Item    // closings that were told before and are none any more
+}
+
+// Changed looks at the slots that were touched since they were looked at.
+func (c *Correlator) Changed() []Slot { return c.changed(func(*group) bool { return true }) }
+
+// Grown is Changed but for large groups that have hardly grown: those wait until they are half as many again, or for
+// Changed. So a flood in one group costs each of its records the same, however many they are: a look is linear in
+// them, and the looks at n of them together cost what three at all of them do.
+func (c *Correlator) Grown() []Slot {
+	return c.changed(func(g *group) bool {
+		if len(g.items) < c.large {
+			return true
+		}
+		had := c.crowds[g]
+		return had == nil || len(g.items)-had.looked >= had.looked/2
+	})
+}
+
+// Dirty says that Changed has something to look at.
+func (c *Correlator) Dirty() bool { return len(c.dirty) > 0 }
+
+func (c *Correlator) changed(due func(*group) bool) []Slot {
+	var out []Slot
+	for g, d := range c.dirty {
+		if !due(g) {
+			continue
+		}
+		g.tidy()
+		n := c.numbersOf(g)
+		slices.Sort(d.slots)
+		for _, number := range slices.Compact(d.slots) {
+			if !c.frozen(number) {
+				out = append(out, c.look(g, number, d.since, n))
+			}
+		}
+		delete(c.dirty, g)
+		delete(c.gone, g)
+		if len(g.items) == 0 {
+			delete(c.groups, g.key)
+			delete(c.waiting, g)
+			delete(c.crowds, g)
+		}
+	}
+	slices.SortFunc(out, func(a, b Slot) int {
+		return cmp.Or(strings.Compare(a.Group.Tenant, b.Group.Tenant), strings.Compare(a.Group.Key, b.Group.Key), cmp.Compare(a.Number, b.Number))
+	})
+	return out
+}
+
+// numbersOf are the numbers of what a group's items count as: kept for a large one, made anew for a small one.
+func (c *Correlator) numbersOf(g *group) *numbers {
+	if len(g.items) >= c.large {
+		had := c.crowds[g]
+		if had == nil {
+			had = &crowd{}
+			c.crowds[g] = had
+			unnumber(g.items)
+		}
+		had.looked = len(g.items)
+		return &had.numbers
+	}
+	delete(c.crowds, g)
+	c.few.clear()
+	unnumber(g.items)
+	return &c.few
+}
+
+func compareItems(a, b *Item) int {
+	if d := a.Time.Compare(b.Time); d != 0 {
+		return d
+	}
+	if d := int(a.order) - int(b.order); d != 0 {
+		return d
+	}
+	return strings.Compare(a.ID, b.ID)
+}
+
+func (g *group) tidy() {
+	if !g.untidy {
+		return
+	}
+	g.items = slices.DeleteFunc(g.items, func(it *Item) bool { return it.group == nil })
+	slices.SortFunc(g.items, compareItems)
+	g.untidy = false
+}
+
+// after is the place of the first item later than t.
+func (g *group) after(t time.Time) int {
+	return sort.Search(len(g.items), func(i int) bool { return g.items[i].Time.After(t) })
+}
+
+// look sweeps over one slot: windows end with each of its items, in turn. since is the earliest time of what has
+// changed.
+func (c *Correlator) look(g *group, number, since int64, n *numbers) Slot {
+	s := Slot{Group: g.key, Number: number, Unconfirmed: true}
+	begin := time.Unix(0, number*int64(c.c.Timespan)).UTC()
+	at := g.after(begin.Add(-1))
+	end := g.after(begin.Add(c.c.Timespan - 1))
+	from := at
+	if at < end {
+		from = g.after(begin.Add(-c.c.Timespan))
+	}
+	all, confirmed := &c.all, &c.confirmed
+	all.begin(n)
+	confirmed.begin(n)
+	passed := c.passed[g.key.Tenant]
+	touched := time.Unix(0, since)
+	told, next := from, from // items before told are in s.Items; items before next are counted
+	for at < end {
+		now := g.items[at].Time
+		batch := at + 1 // items of the same time belong to the window, whatever their id
+		for batch < len(g.items) && g.items[batch].Time.Equal(now) {
+			batch++
+		}
+		for ; next < batch; next++ {
+			all.add(g.items[next])
+			if !g.items[next].Unconfirmed {
+				confirmed.add(g.items[next])
+			}
+		}
+		opens := now.Add(-c.c.Timespan)
+		for ; !g.items[from].Time.After(opens); from++ {
+			all.drop(g.items[from])
+			if !g.items[from].Unconfirmed {
+				confirmed.drop(g.items[from])
+			}
+		}
+		holds := c.c.Range.Holds(all.count(opens)) && !(c.c.Waits() && now.After(passed))
+		if holds {
+			if s.Time.IsZero() {
+				s.Time = now
+			}
+			told = max(told, from)
+			s.Items = append(s.Items, g.items[told:batch]...)
+			told = batch
+		}
+		proven := holds && c.c.Range.Holds(confirmed.count(opens))
+		anew := !now.Before(touched)
+		for _, closer := range g.items[at:batch] {
+			is := closesNone
+			switch {
+			case !holds:
+			case closer.Unconfirmed || !proven:
+				is = closesUnconfirmed
+			default:
+				is, s.Unconfirmed = closes, false
+			}
+			if is != closer.told {
+				anew = true
+				if is == closesNone {
+					c.gone[g] = append(c.gone[g], closer)
+				}
+				closer.told = is
+			}
+		}
+		if c.above && holds && anew {
+			w := &window{g, opens, now}
+			for _, closer := range g.items[at:batch] {
+				s.Closings = append(s.Closings, Item{ID: closer.ID, Time: now, Rule: c.name, Of: closer.Of, Unconfirmed: closer.told == closesUnconfirmed, Fields: closer.Fields, window: w, closer: closer})
+			}
+		}
+		at = batch
+	}
+	for _, it := range c.gone[g] {
+		if c.above && c.c.Slot(it.Time) == number && it.told == closesNone {
+			s.Gone = append(s.Gone, Item{ID: it.ID, Rule: c.name, closer: it})
+		}
+	}
+	return s
+}
+
+// Records are the records that items stand for, those below closings included, each once for each rule.
+func Records(items []*Item) []*Item {
+	var out []*Item
+	var windows map[*group][]*window
+	var last *group
+	var ofLast []*window // closings of one group stand beside each other
+	put := func() {
+		if last != nil {
+			windows[last] = ofLast
+		}
+	}
+	for _, it := range items {
+		w := it.window
+		switch {
+		case w == nil:
+			out = append(out, it)
+			continue
+		case w.of != last:
+			if put(); windows == nil {
+				windows = map[*group][]*window{}
+			}
+			last, ofLast = w.of, windows[w.of]
+		}
+		if n := len(ofLast); n == 0 || ofLast[n-1] != w {
+			ofLast = append(ofLast, w)
+		}
+	}
+	put()
+	for g, ws := range windows {
+		g.tidy()
+		slices.SortFunc(ws, func(a, b *window) int { return a.from.Compare(b.from) }) // all of one length
+		var below []*Item
+		first, end := 0, 0
+		for _, w := range ws {
+			if first < len(g.items) && !g.items[first].Time.After(w.from) {
+				first = g.after(w.from)
+			}
+			first = max(first, end)
+			for end = max(end, first); end < len(g.items) && !g.items[end].Time.After(w.to); end++ {
+			}
+			below = append(below, g.items[first:end]...)
+			first = end
+		}
+		out = append(out, Records(below)...)
+	}
+	return out
+}
