@@ -110,6 +110,18 @@ type buckets struct {
 
 func newBucket(number int) *bucket { return &bucket{number: number, earliest: math.MaxInt64} }
 
+// discard has the next snapshot empty buckets of one that is not used.
+func (b *buckets) discard(old map[int][]byte) {
+	for number, bytes := range old {
+		if b.upTo(number); len(bytes) > 0 {
+			b.mark(b.all[number])
+		}
+	}
+	for _, at := range b.all {
+		b.free = append(b.free, at.number)
+	}
+}
+
 func (b *buckets) next() *bucket {
 	if b.filling != nil && b.filling.weight() < bucketSize {
 		return b.filling

@@ -77,6 +77,9 @@ func (s *shard) begin(ctx context.Context, plan *Plan, delivered uint64) error {
 			h = nil
 		}
 	}
+	if h == nil {
+		s.engine.buckets.discard(buckets)
+	}
 	if h != nil {
 		s.through, fresh.After = h.Logs, h.Findings
 		s.watermarks.load(*h)
@@ -139,17 +142,17 @@ func (s *shard) end() {
 	s.waits.Store(0)
 }
 
-// read reads the snapshot: nil where there is none.
+// read reads the snapshot: no head where there is none, or none that can be read.
 func (s *shard) read(ctx context.Context) (*head, map[int][]byte, error) {
 	msg, err := s.room.Bus.Last(ctx, bus.SnapshotsStream, bus.SnapshotSubject(s.number, headPart))
 	if err != nil || msg == nil {
 		return nil, nil, err
 	}
 	s.snapshot.sequence, s.snapshot.head = msg.Sequence, msg.Data
-	var h head
-	if err := json.Unmarshal(msg.Data, &h); err != nil {
+	h := &head{}
+	if err := json.Unmarshal(msg.Data, h); err != nil {
 		s.log.Warn("the snapshot cannot be read; reading back instead", zap.Error(err))
-		return nil, nil, nil
+		h = nil
 	}
 	buckets := map[int][]byte{}
 	prefix := bus.SnapshotSubject(s.number, bucketPart)
@@ -165,7 +168,7 @@ func (s *shard) read(ctx context.Context) (*head, map[int][]byte, error) {
 		buckets[n] = m.Data()
 		return nil
 	})
-	return &h, buckets, err
+	return h, buckets, err
 }
 
 // maxBuckets bounds the numbers of buckets: sixteen million records in the windows of one shard.

@@ -315,3 +315,24 @@ func TestOtherRulesTakeOver(t *testing.T) {
 		}
 	}
 }
+
+// A snapshot that cannot be read is read back instead, and nothing of it comes back later.
+func TestASnapshotThatCannotBeRead(t *testing.T) {
+	w := newWorld(t)
+	for _, step := range day(w) {
+		step()
+	}
+	w.run(0)
+	want := w.findings()
+	n := w.shard()
+	w.publish(bus.Message{Subject: bus.SnapshotSubject(n, bucketPart+"7"), Data: []byte("of another edition")})
+	for _, broken := range []string{"{", "{}"} {
+		w.publish(bus.Message{Subject: bus.SnapshotSubject(n, headPart), Data: []byte(broken)})
+		w.seen(morning.Add(2 * time.Hour))
+		w.run(0)
+		require.Equal(t, want, w.findings(), "what was published is told by FINDINGS itself")
+		msg, err := w.bus.Last(t.Context(), bus.SnapshotsStream, bus.SnapshotSubject(n, bucketPart+"7"))
+		require.NoError(t, err)
+		require.NotEqual(t, "of another edition", string(msg.Data))
+	}
+}
