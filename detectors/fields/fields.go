@@ -157,24 +157,3 @@ func pathKey(paths []string) string {
 	}
 	return string(key)
 }
-
-// View is how the rules of one log source see records: the names that were resolved beforehand, the others as
-// record.Field has them.
-type View struct{ readers map[string]Reader }
-
-// View compiles the names that a rule uses.
-func (t *Table) View(source string, names []string) View {
-	v := View{readers: make(map[string]Reader, len(names))}
-	for _, name := range names {
-		v.readers[name] = t.Resolve(source, name).Read
-	}
-	return v
-}
-
-// Field reads a field by a name of the rule.
-func (v View) Field(r *record.Record, name string) record.Values {
-	if read, ok := v.readers[name]; ok {
-		return read.Values(r)
-	}
-	return r.Field(name)
-}

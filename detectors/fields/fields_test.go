@@ -66,7 +66,6 @@ func TestWhatNamesMean(t *testing.T) {
 			meaning := table.Resolve(c.source, c.field)
 			require.True(t, meaning.Known)
 			require.Equal(t, c.want, meaning.Read.Values(r).List)
-			require.Equal(t, c.want, table.View(c.source, []string{c.field}).Field(r, c.field).List)
 		})
 	}
 }
@@ -204,17 +203,17 @@ func FuzzTable(f *testing.F) {
 	})
 }
 
-func BenchmarkView(b *testing.B) {
+func BenchmarkRead(b *testing.B) {
 	table, err := Standard()
 	require.NoError(b, err)
 	r, err := record.Decode([]byte(audit), record.Defaults{})
 	require.NoError(b, err)
 	for _, name := range []string{"operationName", "properties.message", "Status", "targetResources.modifiedProperties.displayName"} {
 		b.Run(name, func(b *testing.B) {
-			view := table.View("auditlogs", []string{name})
+			read, room := table.Resolve("auditlogs", name).Read, make([]string, 0, 8)
 			b.ReportAllocs()
 			for b.Loop() {
-				view.Field(r, name)
+				read(r, room)
 			}
 		})
 	}

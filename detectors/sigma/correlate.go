@@ -203,19 +203,8 @@ func (c *Correlator) mark(g *group, slot int64) {
 	}
 }
 
-// Pass tells how far the watermark of each tenant has come: only then do windows count whose condition more records
-// could take away. The zero time is the end of all input. What has been passed stays so.
-func (c *Correlator) Pass(watermark func(tenant string) time.Time) {
-	tenants := map[string]bool{}
-	for g := range c.waiting {
-		tenants[g.key.Tenant] = true
-	}
-	for tenant := range tenants {
-		c.PassTo(tenant, watermark(tenant))
-	}
-}
-
-// PassTo moves one tenant's watermark.
+// PassTo tells how far the watermark of a tenant has come: only then do windows count whose condition more records could
+// take away. The zero time is the end of all input. What has been passed stays so.
 func (c *Correlator) PassTo(tenant string, mark time.Time) {
 	if mark.IsZero() {
 		mark = endOfTime
@@ -241,7 +230,7 @@ func (c *Correlator) PassTo(tenant string, mark time.Time) {
 	}
 }
 
-// Passed are the tenants' watermarks as Pass has moved them.
+// Passed are the tenants' watermarks as PassTo has moved them.
 func (c *Correlator) Passed() map[string]time.Time { return c.passed }
 
 var endOfTime = time.Unix(1<<40, 0)

@@ -171,10 +171,10 @@ func TestCorrelationsMeanWhatTheSpecificationSays(t *testing.T) {
 				}
 				if r.IntN(5) == 0 { // late items count too
 					mark = mark.Add(time.Duration(r.IntN(90)) * time.Second)
-					correlator.Pass(func(string) time.Time { return mark })
+					correlator.PassTo("", mark)
 				}
 			}
-			correlator.Pass(func(string) time.Time { return time.Time{} })
+			correlator.PassTo("", time.Time{})
 			look()
 			if want := naively(c, items); !maps.Equal(want, got) {
 				t.Fatalf("%+v\n%+v\nwant %v\ngot  %v", c, arriving, want, got)
@@ -231,7 +231,7 @@ func TestACorrelationOfACorrelation(t *testing.T) {
 					look()
 				}
 			}
-			low.Pass(func(string) time.Time { return time.Time{} })
+			low.PassTo("", time.Time{})
 			look()
 
 			inWindow := func(it, closer Item, span time.Duration) bool {

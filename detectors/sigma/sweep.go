@@ -35,9 +35,6 @@ func (c *Correlator) Grown() []Slot {
 	})
 }
 
-// Dirty says that Changed has something to look at.
-func (c *Correlator) Dirty() bool { return len(c.dirty) > 0 }
-
 func (c *Correlator) changed(due func(*group) bool) []Slot {
 	var out []Slot
 	for g, d := range c.dirty {

@@ -50,15 +50,6 @@ func (b *Bus) scanNow(ctx context.Context, s Span, visit func(jetstream.Msg) err
 	return b.ScanSpan(ctx, s, visit)
 }
 
-// ScanTo calls visit with the messages up to and including sequence last that were stored within back of it.
-func (b *Bus) ScanTo(ctx context.Context, stream string, filter []string, back time.Duration, last uint64, visit func(jetstream.Msg) error) error {
-	s := Span{Stream: stream, Filter: filter, Last: last}
-	if msg, err := b.Stream(stream).GetMsg(ctx, last); err == nil { // a rolled-up checkpoint may be gone: then from the beginning
-		s.Since = msg.Time.Add(-back)
-	}
-	return b.ScanSpan(ctx, s, visit)
-}
-
 // ScanSpan calls visit with each message of a span, in order. What is deleted meanwhile is not waited for.
 func (b *Bus) ScanSpan(ctx context.Context, s Span, visit func(jetstream.Msg) error) error {
 	if s.Last == 0 || s.After >= s.Last {

@@ -5,7 +5,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Rules counts what the rules find and what exceptions suppress, since the process began.
+// Rules counts what the rules find, since the process began, and what exceptions suppress, since the shards that this
+// instance holds began to keep state.
 type Rules struct{ Ledger *ledger.Ledger }
 
 var (
