@@ -59,6 +59,7 @@ func (b *Bus) Run(ctx context.Context, w Worker, handle Handler) error {
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", w.Durable, err)
 	}
+	defer it.Stop() // ctx may have ended before AfterFunc's function was begun, which then never runs
 	stop := context.AfterFunc(ctx, it.Stop)
 	defer stop()
 
@@ -154,6 +155,7 @@ func (b *Bus) Follow(ctx context.Context, stream string, filter []string, start 
 	if err != nil {
 		return fmt.Errorf("following %s: %w", stream, err)
 	}
+	defer it.Stop()
 	stop := context.AfterFunc(ctx, it.Stop)
 	defer stop()
 	for {
