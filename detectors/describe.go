@@ -1,6 +1,7 @@
 package detectors
 
 import (
+	"slices"
 	"strings"
 
 	"cordon/detectors/sigma"
@@ -9,15 +10,13 @@ import (
 	"cordon/internal/record"
 )
 
-// describe says who did what to whom in a record that a rule matched. Its texts are the record's: own copies them.
-func (e *Engine) describe(v *event) finding.Finding {
+// describe says who did what to whom in a record that a rule matched, and the sentence for it. The texts are the
+// record's, and what they stand in is used for the next one: both hold until then.
+func (e *Engine) describe(v *event, position string) (*finding.Finding, []byte) {
 	rule := e.rules[v.rule]
-	f := finding.Finding{Rule: rule.Name, Title: rule.Title, Kind: rule.Custom.Kind, Techniques: rule.Techniques,
-		Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Mode: e.quiet(rule.Name), Tenant: v.Tenant, Time: v.Time}
+	f := &e.described
+	*f = finding.Finding{Rule: rule.Name, Mode: e.quiet(rule.Name), Tenant: v.Tenant, Time: v.Time, Targets: f.Targets[:0], Proof: f.Proof[:0], Why: f.Why[:0]}
 	f.Actor = e.principal(v, v.Actor)
-	if len(v.Targets) > 0 {
-		f.Targets = make([]finding.Object, 0, len(v.Targets))
-	}
 	for _, t := range v.Targets {
 		f.Targets = append(f.Targets, object(rule, v.Record, t))
 	}
@@ -31,8 +30,11 @@ func (e *Engine) describe(v *event) finding.Finding {
 		f.Principal = finding.Principal{Type: record.Tenant, ID: v.Tenant, Home: v.Tenant}
 	}
 	f.Level = levelFor(rule, f.Principal)
-	f.Says = fill(sentence(rule), func(word string) string { return e.word(word, v, f) })
-	return f
+	e.position[0] = position
+	f.Proof = append(f.Proof, proofOf(v, e.position[:]))
+	f.Why = e.why(v, f.Why)
+	e.says = fill(e.says[:0], sentence(rule), func(word string) string { return e.word(word, v, f) })
+	return f, e.says
 }
 
 func levelFor(rule *sigma.Rule, p finding.Principal) string {
@@ -89,111 +91,29 @@ func object(rule *sigma.Rule, r *record.Record, t record.Target) finding.Object 
 }
 
 // proofOf is the record as proof; its texts are the record's.
-func proofOf(v *event, position string) finding.Proof {
+func proofOf(v *event, positions []string) finding.Proof {
 	p := finding.Proof{Record: v.ID, Time: v.Time, Category: v.Category, Operation: v.Operation, Result: v.Result, Correlation: v.Correlation,
-		Principal: v.Actor.Key(), Label: v.Actor.Label(), Address: v.Actor.Address, Positions: []string{position}}
+		Principal: v.Actor.Key(), Label: v.Actor.Label(), Address: v.Actor.Address, Positions: positions}
 	if s := v.SignIn; s != nil {
 		p.Address, p.Country, p.Agent, p.Device, p.Session = s.Address, s.Country, s.Agent, s.Device, s.Session
 	}
 	return p
 }
 
-// own copies what a finding has of its record: a Decoder writes its texts over. All copies are parts of one text.
-func own(f *finding.Finding, proof *finding.Proof) {
-	a, p := &f.Actor, &f.Principal
-	same := p.ID == a.ID && p.UPN == a.UPN && p.Name == a.Name && p.AppID == a.AppID && p.Home == a.Home && p.Type == a.Type
-	var c copier
-	for c.pass = measures; c.pass <= places; c.pass++ {
-		if c.pass == writes {
-			c.written.Grow(c.size)
-		}
-		if c.pass == places {
-			c.text = c.written.String()
-		}
-		c.take(&f.Tenant)
-		c.principal(a)
-		if !same {
-			c.principal(p)
-		}
-		for i := range f.Targets {
-			t := &f.Targets[i]
-			c.take(&t.Type)
-			c.take(&t.ID)
-			c.take(&t.UPN)
-			c.take(&t.Name)
-			c.take(&t.Operation)
-			for j := range t.KeyIDs {
-				c.take(&t.KeyIDs[j])
+// why adds the clauses for whose sake the rule that looks holds, with what stood there.
+func (e *Engine) why(v *event, out []finding.Reason) []finding.Reason {
+	e.because = e.rules[v.rule].Why(v, e.because[:0])
+	for _, r := range e.because {
+		values := r.Values
+		for i, value := range r.Values {
+			if clean := record.Clean(value); clean != value {
+				if &values[0] == &r.Values[0] {
+					values = slices.Clone(values)
+				}
+				values[i] = clean
 			}
 		}
-		c.proof(proof)
-	}
-	if same {
-		p.Home, p.Type, p.ID, p.UPN, p.Name, p.AppID = a.Home, a.Type, a.ID, a.UPN, a.Name, a.AppID
-	}
-}
-
-// copier copies texts into one: it measures them, writes them behind one another and puts the parts in their places.
-type copier struct {
-	pass    pass
-	size    int
-	written strings.Builder
-	text    string
-}
-
-type pass int
-
-const (
-	measures pass = iota
-	writes
-	places
-)
-
-func (c *copier) take(text *string) {
-	switch c.pass {
-	case measures:
-		c.size += len(*text)
-	case writes:
-		c.written.WriteString(*text)
-	case places:
-		n := len(*text)
-		*text, c.text = c.text[:n], c.text[n:]
-	}
-}
-
-func (c *copier) principal(p *finding.Principal) {
-	c.take(&p.Home)
-	c.take(&p.Type)
-	c.take(&p.ID)
-	c.take(&p.UPN)
-	c.take(&p.Name)
-	c.take(&p.AppID)
-}
-
-func (c *copier) proof(p *finding.Proof) {
-	c.take(&p.Category)
-	c.take(&p.Operation)
-	c.take(&p.Result)
-	c.take(&p.Correlation)
-	c.take(&p.Principal)
-	c.take(&p.Label)
-	c.take(&p.Address)
-	c.take(&p.Country)
-	c.take(&p.Agent)
-	c.take(&p.Device)
-	c.take(&p.Session)
-}
-
-// why are the clauses for whose sake the rule that looks holds, with copies of what stood there.
-func (e *Engine) why(v *event) []finding.Reason {
-	reasons := e.rules[v.rule].Why(v)
-	out := make([]finding.Reason, 0, len(reasons))
-	for _, r := range reasons {
-		reason := finding.Reason{Clause: r.Clause}
-		for _, value := range r.Values {
-			reason.Values = append(reason.Values, strings.Clone(record.Clean(value)))
-		}
-		out = append(out, reason)
+		out = append(out, finding.Reason{Clause: r.Clause, Values: values})
 	}
 	return out
 }
@@ -206,27 +126,22 @@ func sentence(rule *sigma.Rule) string {
 	return rule.Title
 }
 
-// fill puts words into a sentence. What is put in is not looked at again.
-func fill(sentence string, word func(name string) string) string {
-	if !strings.Contains(sentence, "{") {
-		return sentence
-	}
-	var out strings.Builder
+// fill adds a sentence with words put into it. What is put in is not looked at again.
+func fill(out []byte, sentence string, word func(name string) string) []byte {
 	for sentence != "" {
 		before, rest, found := strings.Cut(sentence, "{")
-		out.WriteString(before)
+		out = append(out, before...)
 		if !found {
 			break
 		}
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed {
-			out.WriteString("{" + rest)
-			break
+			return append(append(out, '{'), rest...)
 		}
-		out.WriteString(word(name))
+		out = append(out, word(name)...)
 		sentence = after
 	}
-	return out.String()
+	return out
 }
 
 // unknownWord is what a sentence has for what the record does not say: it is not left out.
@@ -239,7 +154,7 @@ func spoken(words ...string) string {
 	return unknownWord
 }
 
-func (e *Engine) word(name string, v *event, f finding.Finding) string {
+func (e *Engine) word(name string, v *event, f *finding.Finding) string {
 	var words []string
 	switch name {
 	case "principal":
@@ -254,7 +169,7 @@ func (e *Engine) word(name string, v *event, f finding.Finding) string {
 			}
 		}
 	case "address":
-		words = []string{proofOf(v, "").Address}
+		words = []string{proofOf(v, nil).Address}
 	case "country":
 		if v.SignIn != nil {
 			words = []string{v.SignIn.Country}

@@ -3,6 +3,7 @@
 package detectors
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -38,9 +39,23 @@ type Engine struct {
 	round     uint32         // of gathering
 
 	buckets    buckets
-	packed     []byte         // used for one record after another
 	silenced   map[string]int // rules that an unknown fact kept from firing
 	suppressed map[SuppressedBy]int
+
+	// What is made of one record, in memory that is used for the next.
+	described finding.Finding
+	says      []byte
+	packed    []byte
+	because   []sigma.Reason
+	position  [1]string
+	out       []finding.Finding
+	// What stays.
+	texts   texts
+	lists   slab[string]
+	sums    slab[uint64]
+	targets slab[finding.Object]
+	reasons slab[finding.Reason]
+	proofs  slab[finding.Proof]
 }
 
 // NewEngine plans rules and returns an engine for them.
@@ -72,8 +87,10 @@ func (e *Engine) Explain(r *sigma.Rule, rec *record.Record) sigma.Explanation {
 
 // Process looks at one record and returns the findings that it raises, adds to or withdraws. Findings of
 // correlations gather until Flush, so that a burst of records makes one revision. What the engine keeps of a record it
-// copies: the record may be one that a Decoder writes over.
+// copies: the record may be one that a Decoder writes over. The list that it returns is written over by the next call, the
+// findings in it are not.
 func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
+	e.out = e.out[:0]
 	e.observe(r)
 	if !r.Decoded() {
 		return nil
@@ -100,7 +117,6 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 		k.fullest = int32(r.Fullness())
 		e.buckets.touch(k)
 	}
-	var out []finding.Finding
 	for place := e.found.Next(0); place >= 0; place = e.found.Next(place + 1) {
 		v.lookAs(s.rules[place])
 		rule := e.rules[v.rule]
@@ -116,11 +132,11 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 			k, by = e.suppressor(k, v)
 		}
 		if !e.base[rule.Name] {
-			k, out = e.single(k, v, truth, by, position, out)
+			k = e.single(k, v, truth, by, position)
 		}
 		k = e.correlate(k, v, truth, by, position, s.words)
 	}
-	return out
+	return e.out
 }
 
 // observe learns from a record what it says of roles.
@@ -152,15 +168,24 @@ func (e *Engine) flush() []finding.Finding {
 		out = append(out, s.finding)
 	}
 	clear(e.changed)
-	slices.SortFunc(out, byTime)
-	return out
+	return ordered(out)
 }
 
-func byTime(a, b finding.Finding) int {
-	if c := a.Time.Compare(b.Time); c != 0 {
-		return c
+// ordered are findings by time and ID. They are large: their places are sorted, and each is moved once.
+func ordered(found []finding.Finding) []finding.Finding {
+	places := make([]int32, len(found))
+	for i := range places {
+		places[i] = int32(i)
 	}
-	return strings.Compare(a.ID, b.ID)
+	slices.SortFunc(places, func(i, j int32) int {
+		a, b := &found[i], &found[j]
+		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID))
+	})
+	out := make([]finding.Finding, len(found))
+	for i, at := range places {
+		out[i] = found[at]
+	}
+	return out
 }
 
 // Settle confirms every unconfirmed finding that one watermark has passed by ten minutes; a zero watermark is the end
@@ -178,10 +203,10 @@ func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) [
 	var out []finding.Finding
 	e.open.due(watermark, func(t turn) {
 		s := t.single
-		s.settled, s.finding.Unconfirmed = true, false
-		s.finding.Revision++
+		s.settled, s.unconfirmed = true, false
+		s.revision++
 		e.buckets.touch(s.of)
-		out = append(out, s.finding)
+		out = append(out, e.finding(s))
 	})
 	for i, c := range e.correlations {
 		if !c.over.Waits() {
@@ -199,8 +224,7 @@ func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) [
 		delete(e.changed, s)
 		out = append(out, s.finding)
 	})
-	slices.SortFunc(out, byTime)
-	return out
+	return ordered(out)
 }
 
 // Current are all findings that the engine holds, as they stand.
@@ -210,14 +234,13 @@ func (e *Engine) Current() []finding.Finding {
 	var out []finding.Finding
 	for _, k := range e.records {
 		for s := k.singles; s != nil; s = s.next {
-			out = append(out, s.finding)
+			out = append(out, e.finding(s))
 		}
 	}
 	for _, s := range e.slots {
 		out = append(out, s.finding)
 	}
-	slices.SortFunc(out, byTime)
-	return out
+	return ordered(out)
 }
 
 // Silenced counts, by rule, the records that an unknown fact kept from matching.

@@ -189,7 +189,7 @@ func unexplained(w foreign) finding.Finding {
 	f := finding.Finding{ID: unexplainedRule + "/" + r.ID, Revision: 1, Rule: unexplainedRule, Title: "Change under Cordon's identity that Cordon did not make",
 		Says: record.Clean(fmt.Sprintf("somebody used Cordon's identity: %s", r.Operation)), Level: "critical", Kind: "credential", Techniques: []string{"T1078.004"},
 		Playbook: "malicious-application", Tenant: r.Tenant, Time: r.Time, Principal: self, Actor: self, Count: 1,
-		Proof: []finding.Proof{proofOf(&event{Record: r}, w.position)}}
+		Proof: []finding.Proof{proofOf(&event{Record: r}, []string{w.position})}}
 	for _, t := range r.Targets {
 		f.Targets = append(f.Targets, finding.Object{Type: t.Type, ID: t.ID, UPN: t.UPN, Name: t.Name, Operation: r.Operation})
 	}

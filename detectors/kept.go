@@ -46,7 +46,7 @@ func (e *Engine) know(k *kept, v *event) *kept {
 // suspects names the rules that hold the record for want of a field: a revision may contradict them.
 func (k *kept) suspects(visit func(rule int)) {
 	for s := k.singles; s != nil; s = s.next {
-		if s.finding.Unconfirmed {
+		if s.unconfirmed {
 			visit(s.rule)
 		}
 	}

@@ -101,12 +101,8 @@ func (q *queue) until(due func(at int64) bool, take func(turn)) {
 }
 
 // watch keeps in mind what the watermark may confirm.
-func (e *Engine) watch(s *single) {
-	of := ""
-	if len(s.finding.Proof) > 0 {
-		of = s.finding.Proof[0].Category
-	}
-	e.open.put(of, turn{single: s}, &s.finding, s.settled)
+func (e *Engine) watch(s *single, f *finding.Finding) {
+	e.open.put(f.Proof[0].Category, turn{single: s}, f, s.settled)
 }
 
 func (e *Engine) watchSlot(s *slot) {

@@ -33,16 +33,21 @@ func (e *Engine) publishedSingle(place int, f finding.Finding) {
 	case s == nil:
 		s = &single{of: k, next: k.singles, rule: place}
 		k.singles = s
-	case s.finding.Revision >= f.Revision:
+	case s.revision >= f.Revision:
 		return
 	}
+	var known []string
+	if s.packed != "" {
+		known = e.finding(s).Proof[0].Positions
+	}
 	for _, position := range f.Proof[0].Positions {
-		if len(s.finding.Proof) == 0 || !slices.Contains(s.finding.Proof[0].Positions, position) {
+		if !slices.Contains(known, position) {
 			s.unread = append(without(s.unread, position), position)
 		}
 	}
-	s.finding, s.size = f, max(s.size, int(k.fullest))
-	e.watch(s)
+	s.packed, s.revision, s.unconfirmed, s.withdrawn = e.pack(&f, []byte(f.Says)), f.Revision, f.Unconfirmed, f.Withdrawn
+	s.size = max(s.size, int(k.fullest))
+	e.watch(s, &f)
 	e.buckets.touch(k)
 }
 

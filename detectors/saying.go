@@ -20,7 +20,8 @@ type said struct {
 // say packs what the event's record says.
 func (e *Engine) say(v *event, position string, words []string) string {
 	w := &writer{bytes: e.packed[:0]}
-	p, a := proofOf(v, position), e.principal(v, v.Actor)
+	e.position[0] = position
+	p, a := proofOf(v, e.position[:]), e.principal(v, v.Actor)
 	w.text(p.Category)
 	w.text(p.Operation)
 	w.text(p.Result)
@@ -58,7 +59,7 @@ func (e *Engine) say(v *event, position string, words []string) string {
 				continue
 			}
 			w.text(word)
-			w.text(e.word(word, v, f), p.Address, unknownWord)
+			w.text(e.word(word, v, &f), p.Address, unknownWord)
 		}
 	}
 	e.packed = w.bytes

@@ -4,19 +4,21 @@ import (
 	"slices"
 
 	"cordon/detectors/sigma"
-	"cordon/internal/finding"
 )
 
-// single is a finding about one record.
+// single is a finding about one record: what revisions of the record and the watermark ask of it.
 type single struct {
-	of      *kept
-	next    *single // about the same record
-	rule    int
-	finding finding.Finding
-	sums    []uint64 // of the revisions that were looked at
-	size    int      // of the fullest revision that was looked at
-	settled bool
-	unread  []string // positions that were published after the snapshot, and have not been read again
+	of          *kept
+	next        *single // about the same record
+	rule        int
+	packed      string // the finding, but for what stands here
+	withdrawn   string // why
+	revision    int
+	size        int      // of the fullest revision that was looked at
+	sums        []uint64 // of the revisions that were looked at
+	unread      []string // positions that were published after the snapshot, and have not been read again
+	unconfirmed bool
+	settled     bool
 	opened
 }
 
@@ -35,61 +37,63 @@ func (k *kept) single(rule int) *single {
 const contradicted = "a fuller revision of the record contradicts it"
 
 // single raises, revises or withdraws the finding that a rule makes of one record; by is the exception that suppresses
-// it. It appends what there is to tell to out.
-func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position string, out []finding.Finding) (*kept, []finding.Finding) {
+// it. It adds what there is to tell to e.found.
+func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position string) *kept {
 	s := k.single(v.rule)
 	if !truth.Holds() {
-		if s == nil || !s.finding.Unconfirmed || s.settled || v.Fullness() < s.size {
-			return k, out
+		if s == nil || !s.unconfirmed || s.settled || v.Fullness() < s.size {
+			return k
 		}
 		s.size = v.Fullness() // also where it is withdrawn: nothing poorer brings it back
 		e.buckets.touch(k)
-		if s.finding.Withdrawn != "" || len(s.unread) > 0 {
-			return k, out
+		if s.withdrawn != "" || len(s.unread) > 0 {
+			return k
 		}
-		s.finding.Withdrawn = contradicted
-		s.finding.Revision++
-		e.watch(s)
-		return k, append(out, s.finding)
+		s.withdrawn = contradicted
+		s.revision++
+		return e.told(s)
 	}
-	if s != nil && slices.Contains(s.sums, v.Sum()) {
-		return k, out // the same record from another source, or read again
-	}
-	if s != nil && slices.Contains(s.finding.Proof[0].Positions, position) { // read again, and published before
-		s.sums, s.size, s.unread = append(s.sums, v.Sum()), max(s.size, v.Fullness()), without(s.unread, position)
-		e.buckets.touch(k)
-		return k, out
-	}
-	proof := proofOf(v, position)
-	f := e.describe(v)
-	own(&f, &proof)
-	f.Why = e.why(v)
 	if s == nil {
 		k = e.know(k, v)
-		f.ID, f.Revision, f.Unconfirmed = e.rules[v.rule].Name+"/"+v.ID, 1, truth == sigma.TrueAbsent
-		f.Proof, f.Count, f.Suppressed = []finding.Proof{proof}, 1, by
-		size := v.Fullness()
-		if full := int(k.fullest); f.Unconfirmed && full > size {
-			f.Revision, f.Withdrawn, size = 2, contradicted, full // as if they had come in the other order
+		f, says := e.describe(v, position)
+		f.Suppressed = by
+		s = &single{of: k, next: k.singles, rule: v.rule, packed: e.pack(f, says), revision: 1, size: v.Fullness(), sums: e.sums.take(1), unconfirmed: truth == sigma.TrueAbsent}
+		s.sums[0] = v.Sum()
+		if full := int(k.fullest); s.unconfirmed && full > s.size {
+			s.revision, s.withdrawn, s.size = 2, contradicted, full // as if they had come in the other order
 		}
-		s = &single{of: k, next: k.singles, rule: v.rule, finding: f, sums: []uint64{v.Sum()}, size: size}
 		k.singles = s
-	} else {
-		s.sums = append(s.sums, v.Sum())
-		proof.Positions = append(slices.Clone(s.finding.Proof[0].Positions), position)
-		if v.Fullness() >= s.size { // the fuller revision is what the finding tells
-			f.ID, f.Revision, f.Count, f.Suppressed = s.finding.ID, s.finding.Revision, 1, by
-			f.Unconfirmed = s.finding.Unconfirmed && truth == sigma.TrueAbsent && !s.settled
-			f.Proof = []finding.Proof{proof}
-			s.finding, s.size = f, v.Fullness()
-		} else {
-			kept := s.finding.Proof[0]
-			kept.Positions = proof.Positions
-			s.finding.Proof = []finding.Proof{kept}
-		}
-		s.finding.Revision++
+		return e.told(s)
 	}
-	e.watch(s)
-	e.buckets.touch(k)
-	return k, append(out, s.finding)
+	if slices.Contains(s.sums, v.Sum()) {
+		return k // the same record from another source, or read again
+	}
+	s.sums = append(s.sums, v.Sum())
+	was := e.finding(s)
+	if slices.Contains(was.Proof[0].Positions, position) { // read again, and published before
+		s.size, s.unread = max(s.size, v.Fullness()), without(s.unread, position)
+		e.buckets.touch(k)
+		return k
+	}
+	positions := append(slices.Clone(was.Proof[0].Positions), position)
+	if v.Fullness() >= s.size { // the fuller revision is what the finding tells
+		f, says := e.describe(v, position)
+		f.Suppressed, f.Proof[0].Positions = by, positions
+		s.packed, s.size, s.withdrawn = e.pack(f, says), v.Fullness(), ""
+		s.unconfirmed = s.unconfirmed && truth == sigma.TrueAbsent && !s.settled
+	} else {
+		was.Proof[0].Positions = positions
+		s.packed = e.pack(&was, []byte(was.Says))
+	}
+	s.revision++
+	return e.told(s)
+}
+
+// told has the finding be published as it stands, and wait for the watermark if it should.
+func (e *Engine) told(s *single) *kept {
+	f := e.finding(s)
+	e.watch(s, &f)
+	e.buckets.touch(s.of)
+	e.out = append(e.out, f)
+	return s.of
 }

@@ -168,7 +168,7 @@ func (e *Engine) tell(id string, made place, in sigma.Slot, around *gathered, ow
 		Why: []finding.Reason{{Clause: made.of.says, Values: made.values()}}}
 	first, proof := all.tell(e)
 	f.Proof = proof
-	f.Says = fill(sentence(rule), func(word string) string {
+	f.Says = string(fill(nil, sentence(rule), func(word string) string {
 		switch word {
 		case "users":
 			return strconv.Itoa(all.users())
@@ -183,7 +183,7 @@ func (e *Engine) tell(id string, made place, in sigma.Slot, around *gathered, ow
 			}
 		}
 		return unknownWord
-	})
+	}))
 	s.finding, s.records = f, all.set
 	e.watchSlot(s)
 	e.revise(s, all.count)

@@ -11,10 +11,11 @@ import (
 
 	"cordon/detectors/sigma"
 	"cordon/internal/directory"
+	"cordon/internal/finding"
 )
 
 // edition is that of the form in which state is kept; another one's is not read.
-const edition = 2
+const edition = 3
 
 // factsFor is how long a role that an audit record gave or took is remembered: as long as LOGS keeps the record.
 const factsFor = 35 * 24 * time.Hour
@@ -148,7 +149,10 @@ func (e *Engine) packKnown(w *writer, k *kept) {
 	w.number(uint64(n))
 	for s := k.singles; s != nil; s = s.next {
 		w.name(e.rules[s.rule].Name)
-		w.text(packJSON(s.finding))
+		w.text(s.packed)
+		w.number(uint64(s.revision))
+		w.flag(s.unconfirmed)
+		w.text(s.withdrawn, "", contradicted)
 		w.number(uint64(len(s.sums)))
 		for _, sum := range s.sums {
 			w.number(sum)
@@ -313,17 +317,23 @@ func (e *Engine) loadKnown(r *reader, unchanged func(name string) bool) *kept {
 	for range r.count() {
 		name := r.name()
 		s := &single{of: k}
-		unpackJSON(r, &s.finding)
+		s.packed, s.revision, s.unconfirmed, s.withdrawn = r.text(), int(r.number()), r.flag(), r.text("", contradicted)
 		for range r.count() {
 			s.sums = append(s.sums, r.number())
 		}
 		s.size, s.settled, s.unread = int(r.number()), r.flag(), r.texts()
 		place, ok := e.places[name]
-		if r.err != nil || !ok || len(s.finding.Proof) == 0 {
+		if r.err != nil || !ok {
 			continue
 		}
 		s.rule, s.next, k.singles = place, k.singles, s
-		e.watch(s)
+		f := finding.Finding{Rule: name, Unconfirmed: s.unconfirmed, Withdrawn: s.withdrawn}
+		inner := &reader{bytes: s.packed}
+		if e.unpack(inner, &f); inner.err != nil {
+			r.fail()
+			continue
+		}
+		e.watch(s, &f)
 	}
 	for range r.count() {
 		rule, by, size := r.name(), r.name(), int32(r.number())

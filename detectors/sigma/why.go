@@ -3,6 +3,7 @@ package sigma
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,12 +23,12 @@ const (
 )
 
 // Why are the clauses that made the rule hold for an event: of alternatives those that held, of what is negated those
-// that did not. It is for rules that hold; the texts of the values are the event's own.
-func (r *Rule) Why(e Event) []Reason {
+// that did not. It is for rules that hold, and adds them to out; the values are the event's own.
+func (r *Rule) Why(e Event, out []Reason) []Reason {
 	if r.match == nil {
-		return nil
+		return out
 	}
-	return why(r.match, e, false, nil)
+	return why(r.match, e, false, out)
 }
 
 func why(x expression, e Event, negative bool, out []Reason) []Reason {
@@ -66,7 +67,10 @@ func why(x expression, e Event, negative bool, out []Reason) []Reason {
 
 func shown(v record.Values) (out []string) {
 	if v.Absent {
-		return []string{""}
+		return empty
+	}
+	if len(v.List) <= maxSeen && !slices.Contains(v.List, "") {
+		return v.List
 	}
 	for _, s := range v.List {
 		if s == "" || len(out) == maxSeen {

@@ -23,10 +23,10 @@ func TestWhy(t *testing.T) {
 	} {
 		r := rule(t, detection)
 		require.True(t, r.matches(c.event).Holds(), detection)
-		require.Equal(t, c.want, r.Why(seen{r, c.event}), detection)
+		require.Equal(t, c.want, r.Why(seen{r, c.event}, nil), detection)
 	}
 	long := rule(t, "a: {f: ["+strings.Repeat("é, ", 300)+"x]}\ncondition: a")
-	require.Less(t, len(long.Why(seen{long, given{"f": has("x")}})[0].Clause), maxClause+10)
+	require.Less(t, len(long.Why(seen{long, given{"f": has("x")}}, nil)[0].Clause), maxClause+10)
 }
 
 func TestACorrelationInWords(t *testing.T) {

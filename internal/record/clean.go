@@ -5,6 +5,9 @@ import "strings"
 // Clean keeps a name that somebody else chose from breaking a line of a terminal or a chat message, from turning text
 // around, and from filling the screen.
 func Clean(s string) string {
+	if len(s) <= 120 && printable(s) {
+		return s
+	}
 	s = strings.Map(func(c rune) rune {
 		switch {
 		case c < ' ', c >= 0x7f && c < 0xa0, c == '\u2028', c == '\u2029', c >= '\u202a' && c <= '\u202e', c >= '\u2066' && c <= '\u2069':
@@ -16,4 +19,14 @@ func Clean(s string) string {
 		s = string(r[:120]) + "…"
 	}
 	return s
+}
+
+// printable says that s is ASCII without control characters, as almost all names are.
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }

@@ -1,0 +1,153 @@
+package detectors
+
+import (
+	"time"
+
+	"cordon/internal/directory"
+	"cordon/internal/finding"
+)
+
+// A finding about one record is kept packed: it is asked for again only where a revision of its record changes it, or
+// where the watermark confirms it, and what has no pointers costs the garbage collector nothing. Its rule's part, its
+// revision and how it stands are not packed: those its single keeps.
+
+// pack makes a text of a finding and of what it says in a sentence; the texts may be a record's that will be written over.
+func (e *Engine) pack(f *finding.Finding, says []byte) string {
+	w := &writer{bytes: e.packed[:0]}
+	w.number(2 * uint64(len(f.Rule)+1+len(f.Proof[0].Record))) // its ID
+	w.bytes = append(append(append(w.bytes, f.Rule...), '/'), f.Proof[0].Record...)
+	w.plain(f.Level)
+	w.plain(f.Mode)
+	w.number(2 * uint64(len(says)))
+	w.bytes = append(w.bytes, says...)
+	w.plain(f.Tenant)
+	w.time(f.Time)
+	w.principal(&f.Actor)
+	same := samePrincipal(&f.Actor, &f.Principal)
+	w.flag(same)
+	if !same {
+		w.principal(&f.Principal)
+	}
+	w.number(uint64(len(f.Targets)))
+	for i := range f.Targets {
+		t := &f.Targets[i]
+		w.plain(t.Type)
+		w.plain(t.ID)
+		w.plain(t.UPN)
+		w.plain(t.Name)
+		w.plain(t.Operation)
+		w.flag(t.Child)
+		w.plains(t.KeyIDs)
+	}
+	w.plain(f.Suppressed)
+	w.number(uint64(len(f.Why)))
+	for i := range f.Why {
+		w.plain(f.Why[i].Clause)
+		w.plains(f.Why[i].Values)
+	}
+	p := &f.Proof[0]
+	w.time(p.Time)
+	for _, s := range [...]string{p.Category, p.Operation, p.Result, p.Correlation, p.Principal, p.Label, p.Address, p.Country, p.Agent, p.Device, p.Session} {
+		w.plain(s)
+	}
+	w.plains(p.Positions)
+	e.packed = w.bytes
+	return e.texts.keep(w.bytes)
+}
+
+func samePrincipal(a, b *finding.Principal) bool {
+	return a.ID == b.ID && a.UPN == b.UPN && a.Name == b.Name && a.AppID == b.AppID && a.Home == b.Home && a.Type == b.Type &&
+		a.Privileged == b.Privileged && len(a.Roles) == len(b.Roles)
+}
+
+func (w *writer) principal(p *finding.Principal) {
+	for _, s := range [...]string{p.Home, p.Type, p.ID, p.UPN, p.Name, p.AppID, string(p.Privileged)} {
+		w.plain(s)
+	}
+	w.plains(p.Roles)
+}
+
+// finding is what a single packs, as it stands. Its texts are parts of what is packed.
+func (e *Engine) finding(s *single) finding.Finding {
+	rule := e.rules[s.rule]
+	f := finding.Finding{Revision: s.revision, Rule: rule.Name, Title: rule.Title, Kind: rule.Custom.Kind, Techniques: rule.Techniques,
+		Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Unconfirmed: s.unconfirmed, Withdrawn: s.withdrawn, Count: 1}
+	e.unpack(&reader{bytes: s.packed}, &f)
+	return f
+}
+
+// unpack reads what pack wrote; r says whether it was that.
+func (e *Engine) unpack(r *reader, f *finding.Finding) {
+	f.ID, f.Level, f.Mode, f.Says, f.Tenant = r.text(), r.text(), r.text(), r.text(), r.text()
+	f.Time = r.time()
+	e.unpackPrincipal(r, &f.Actor)
+	f.Principal = f.Actor
+	if !r.flag() {
+		e.unpackPrincipal(r, &f.Principal)
+	}
+	if n := r.count(); n > 0 {
+		f.Targets = e.targets.take(n)
+		for i := range f.Targets {
+			t := &f.Targets[i]
+			t.Type, t.ID, t.UPN, t.Name, t.Operation = r.text(), r.text(), r.text(), r.text(), r.text()
+			t.Child = r.flag()
+			t.KeyIDs = e.unpackTexts(r)
+		}
+	}
+	f.Suppressed = r.text()
+	if n := r.count(); n > 0 {
+		f.Why = e.reasons.take(n)
+		for i := range f.Why {
+			f.Why[i].Clause = r.text()
+			f.Why[i].Values = e.unpackTexts(r)
+		}
+	}
+	f.Proof = e.proofs.take(1)
+	p := &f.Proof[0]
+	if at := len(f.Rule) + 1; at <= len(f.ID) {
+		p.Record = f.ID[at:]
+	}
+	p.Time = r.time()
+	for _, s := range [...]*string{&p.Category, &p.Operation, &p.Result, &p.Correlation, &p.Principal, &p.Label, &p.Address, &p.Country, &p.Agent, &p.Device, &p.Session} {
+		*s = r.text()
+	}
+	p.Positions = e.unpackTexts(r)
+}
+
+func (e *Engine) unpackPrincipal(r *reader, p *finding.Principal) {
+	p.Home, p.Type, p.ID, p.UPN, p.Name, p.AppID = r.text(), r.text(), r.text(), r.text(), r.text(), r.text()
+	p.Privileged = directory.Known(r.text())
+	p.Roles = e.unpackTexts(r)
+}
+
+func (e *Engine) unpackTexts(r *reader) []string {
+	n := r.count()
+	if n == 0 {
+		return nil
+	}
+	out := e.lists.take(n)
+	for i := range out {
+		out[i] = r.text()
+	}
+	return out
+}
+
+// plain writes a text as its bytes, so that the reader need not make it anew.
+func (w *writer) plain(s string) {
+	w.number(2 * uint64(len(s)))
+	w.bytes = append(w.bytes, s...)
+}
+
+func (w *writer) plains(all []string) {
+	w.number(uint64(len(all)))
+	for _, s := range all {
+		w.plain(s)
+	}
+}
+
+func (w *writer) time(t time.Time) {
+	w.signed(t.Unix())
+	w.number(uint64(t.Nanosecond()))
+}
+
+func (r *reader) time() time.Time { return time.Unix(r.signed(), int64(r.number())).UTC() }
