@@ -183,15 +183,14 @@ func padded(f fields) fields {
 // course runs records through an engine as a shard does: raw bytes to findings. It returns the time that took, making
 // the records left out.
 func course(b testing.TB, e *Engine, templates []*template, from, n int) time.Duration {
-	const some = 5000
 	var spent time.Duration
 	var dec record.Decoder
-	raws, headers := make([][]byte, some), make([]map[string][]string, some)
+	raws, headers := make([][]byte, burst), make([]map[string][]string, burst)
 	var text []byte
-	for done := 0; done < n; done += some {
+	for done := 0; done < n; done += burst {
 		text = text[:0]
 		var ends []int
-		for i := range some {
+		for i := range burst {
 			text = templates[(from+done+i)%len(templates)].write(text, from+done+i)
 			ends = append(ends, len(text))
 		}
@@ -199,7 +198,7 @@ func course(b testing.TB, e *Engine, templates []*template, from, n int) time.Du
 		for i, end := range ends {
 			raws[i], at = text[at:end:end], end
 		}
-		now := morning.Add(time.Duration(from+done+some) * 10 * time.Millisecond)
+		now := morning.Add(time.Duration(from+done+burst) * 10 * time.Millisecond)
 		for i, raw := range raws { // as ingest stores them
 			r, err := dec.Decode(raw, record.Defaults{Tenant: tenantID, Enqueued: now})
 			if err != nil {
@@ -213,14 +212,14 @@ func course(b testing.TB, e *Engine, templates []*template, from, n int) time.Du
 			if err != nil {
 				b.Fatal(err)
 			}
-			e.Process(r, position.String())
-			if i%burst == 0 {
-				e.Flush()
-			}
+			e.Process(r, position)
 		}
-		e.SettleEach(func(string, string) time.Time { return now.Add(-10 * time.Minute) })
 		e.Flush()
-		if done%(10*some) == 0 { // once a second, or every few
+		if done%(25*burst) == 0 { // several times a second
+			e.SettleEach(func(string, string) time.Time { return now.Add(-10 * time.Minute) })
+			e.Flush()
+		}
+		if done%(250*burst) == 0 { // once a second, or every few
 			e.FlushAll()
 			e.Forget(now.Add(-time.Hour))
 		}

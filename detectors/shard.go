@@ -171,7 +171,7 @@ func (s *shard) look(m jetstream.Msg, seq uint64) []finding.Finding {
 	}
 	rec, position, err := s.decoder.FromLogs(m.Headers(), m.Data())
 	if err == nil && s.room.footprints.isOwn(rec) {
-		rec, position, err = record.FromLogs(m.Headers(), m.Data()) // it is kept: the decoder's would be written over
+		rec, position, err = new(record.Decoder).FromLogs(m.Headers(), m.Data()) // it is kept: the decoder's would be written over
 	}
 	if err != nil {
 		// It was decoded when it was stored: an edition that can no longer do so must not stop the stream for ever.
@@ -180,11 +180,11 @@ func (s *shard) look(m jetstream.Msg, seq uint64) []finding.Finding {
 	}
 	if s.room.footprints.isOwn(rec) {
 		s.engine.observe(rec)
-		s.waiting = append(s.waiting, foreign{record: rec, position: position.String(), sequence: seq})
+		s.waiting = append(s.waiting, foreign{record: rec, position: position, sequence: seq})
 		s.waits.Store(int64(len(s.waiting)))
 		return nil
 	}
-	return s.engine.Process(rec, position.String())
+	return s.engine.Process(rec, position)
 }
 
 // settle confirms what the watermarks have passed.

@@ -3,6 +3,7 @@ package record
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -90,25 +91,29 @@ func shorten(s string) string {
 // FromLogs decodes a message of LOGS: the same record that ingest decoded, and where it came from. The record is its
 // caller's for good.
 func FromLogs(header map[string][]string, data []byte) (*Record, Position, error) {
-	return new(Decoder).FromLogs(header, data)
-}
-
-// FromLogs decodes a message of LOGS; the record and all its texts hold until the Decoder's next call. It believes that
-// ingest has looked at the bytes: nobody else writes into LOGS.
-func (dec *Decoder) FromLogs(header map[string][]string, data []byte) (*Record, Position, error) {
-	enqueued, err := storedTime(one(header, HeaderEnqueued))
-	if err != nil {
-		return nil, Position{}, fmt.Errorf("reading a stored record's enqueued time: %w", err)
-	}
-	tenant, err := url.QueryUnescape(one(header, HeaderTenant))
-	if err != nil {
-		return nil, Position{}, fmt.Errorf("reading a stored record's tenant: %w", err)
-	}
-	position, err := ParsePosition(one(header, HeaderPosition))
+	r, at, err := new(Decoder).FromLogs(header, data)
 	if err != nil {
 		return nil, Position{}, err
 	}
-	r, err := dec.DecodeStored(data, Defaults{Tenant: tenant, Enqueued: enqueued},
+	position, err := ParsePosition(at)
+	return r, position, err
+}
+
+// FromLogs decodes a message of LOGS, and tells its position as Position.String writes it; the record and all its texts
+// hold until the Decoder's next call. It believes that ingest has looked at the bytes: nobody else writes into LOGS.
+func (dec *Decoder) FromLogs(header map[string][]string, data []byte) (r *Record, position string, err error) {
+	enqueued, err := storedTime(one(header, HeaderEnqueued))
+	if err != nil {
+		return nil, "", fmt.Errorf("reading a stored record's enqueued time: %w", err)
+	}
+	tenant, err := url.QueryUnescape(one(header, HeaderTenant))
+	if err != nil {
+		return nil, "", fmt.Errorf("reading a stored record's tenant: %w", err)
+	}
+	if position = one(header, HeaderPosition); position == "" {
+		return nil, "", errors.New("reading a stored record: it has no position")
+	}
+	r, err = dec.DecodeStored(data, Defaults{Tenant: tenant, Enqueued: enqueued},
 		Stored{NotUTF8: slices.Contains(header[HeaderMarks], markNotUTF8), Hash: hashIn(one(header, HeaderRecord))})
 	return r, position, err
 }

@@ -27,7 +27,7 @@ func asStored(t require.TestingT, dec *Decoder, raw []byte) {
 	header[HeaderTenant] = []string{"t"}
 	got, at, err := dec.FromLogs(header, raw)
 	require.NoError(t, err, "%q", raw)
-	require.Equal(t, p, at)
+	require.Equal(t, p.String(), at)
 	require.Equal(t, everything(want), everything(got), "%q", raw)
 	bare, other := *want, *got
 	for _, r := range []*Record{&bare, &other} {

@@ -1,13 +1,16 @@
 #include "textflag.h"
 
-// func quoteSets(src *byte, blocks int, sets *uint64)
-TEXT ·quoteSets(SB), NOSPLIT, $0-24
+// func findSets(src *byte, blocks int, sets *sets)
+TEXT ·findSets(SB), NOSPLIT, $0-24
 	MOVQ src+0(FP), SI
 	MOVQ blocks+8(FP), CX
 	MOVQ sets+16(FP), DI
 	MOVQ $0x2222222222222222, AX
 	MOVQ AX, X0
 	PUNPCKLQDQ X0, X0
+	MOVQ $0x5c5c5c5c5c5c5c5c, AX
+	MOVQ AX, X9
+	PUNPCKLQDQ X9, X9
 	TESTQ CX, CX
 	JLE  done
 
@@ -16,6 +19,10 @@ loop:
 	MOVOU 16(SI), X2
 	MOVOU 32(SI), X3
 	MOVOU 48(SI), X4
+	MOVOA X1, X5
+	MOVOA X2, X6
+	MOVOA X3, X7
+	MOVOA X4, X8
 	PCMPEQB X0, X1
 	PCMPEQB X0, X2
 	PCMPEQB X0, X3
@@ -30,9 +37,24 @@ loop:
 	ORQ  BX, AX
 	ORQ  R9, R8
 	ORQ  R8, AX
-	MOVQ AX, (DI)
+	MOVQ AX, 0(DI)
+	PCMPEQB X9, X5
+	PCMPEQB X9, X6
+	PCMPEQB X9, X7
+	PCMPEQB X9, X8
+	PMOVMSKB X5, AX
+	PMOVMSKB X6, BX
+	PMOVMSKB X7, R8
+	PMOVMSKB X8, R9
+	SHLQ $16, BX
+	SHLQ $32, R8
+	SHLQ $48, R9
+	ORQ  BX, AX
+	ORQ  R9, R8
+	ORQ  R8, AX
+	MOVQ AX, 8(DI)
 	ADDQ $64, SI
-	ADDQ $8, DI
+	ADDQ $16, DI
 	DECQ CX
 	JNZ  loop
 

@@ -2,9 +2,9 @@
 
 package tape
 
-// quoteSet fills sets with quotesIn of the blocks of 64 bytes that src has.
-func quoteSet(src []byte, sets []uint64) {
+// fill writes the sets of the blocks of 64 bytes that src has.
+func fill(all []sets, src []byte) {
 	for i := range len(src) / 64 {
-		sets[i] = quotesIn((*[64]byte)(src[i*64:]))
+		all[i] = setsOf((*[64]byte)(src[i*64:]))
 	}
 }

@@ -71,7 +71,7 @@ type Doc struct {
 	// unseen says that high is still to be found out.
 	unseen bool
 	// memory for ParseTrusted
-	sets   []uint64
+	sets   []sets
 	quotes []uint32
 }
 

@@ -280,38 +280,31 @@ var delimits = [256]bool{',': true, '}': true, ']': true, ' ': true, '\n': true,
 
 // find finds the quotes that begin and end strings.
 func (f *follower) find(s []byte) {
-	sets := f.doc.sets[:0]
-	if blocks := len(s)/64 + 1; blocks > cap(sets) {
-		sets = make([]uint64, blocks+blocks/2)
-		f.doc.sets = sets
-	}
 	whole := len(s) / 64
-	sets = sets[:whole+1]
-	quoteSet(s, sets)
+	all := f.doc.sets[:0]
+	if whole+1 > cap(all) {
+		all = make([]sets, whole+1+whole/2)
+		f.doc.sets = all
+	}
+	all = all[:whole+1]
+	fill(all, s)
 	var last [64]byte
 	copy(last[:], s[whole*64:])
-	sets[whole] = quotesIn(&last)
+	all[whole] = setsOf(&last)
 
-	count := 2
-	for _, set := range sets {
-		count += bits.OnesCount64(set)
+	if f.escape < len(s) {
+		unescaped(all)
 	}
-	if count+3 > cap(f.doc.quotes) {
-		f.doc.quotes = make([]uint32, count+count/2+3)
-	}
-	q, m := f.doc.quotes[:count+3], 0
-	for i, set := range sets {
-		from := uint32(i) * 64
-		if f.escape < len(s) {
-			for left := set; left != 0; left &= left - 1 {
-				if at := bits.TrailingZeros64(left); backslashed(s, int(from)+at) {
-					set &^= 1 << at
-				}
-			}
+	q, m := f.doc.quotes, 0
+	for i := range all {
+		if len(q) < m+64+8 {
+			q = append(q, make([]uint32, 512+len(q))...)
+			q = q[:cap(q)]
 		}
+		set, from := all[i].quotes, uint32(i)*64
 		n := m + bits.OnesCount64(set)
-		for ; set != 0; m += 4 { // four at a time, be there fewer: what is too much is written over
-			to := (*[4]uint32)(q[m:])
+		for ; set != 0; m += 8 { // eight at a time, be there fewer: what is too much is written over, and few blocks have more
+			to := (*[8]uint32)(q[m:])
 			to[0] = from + uint32(bits.TrailingZeros64(set))
 			set &= set - 1
 			to[1] = from + uint32(bits.TrailingZeros64(set))
@@ -320,11 +313,34 @@ func (f *follower) find(s []byte) {
 			set &= set - 1
 			to[3] = from + uint32(bits.TrailingZeros64(set))
 			set &= set - 1
+			to[4] = from + uint32(bits.TrailingZeros64(set))
+			set &= set - 1
+			to[5] = from + uint32(bits.TrailingZeros64(set))
+			set &= set - 1
+			to[6] = from + uint32(bits.TrailingZeros64(set))
+			set &= set - 1
+			to[7] = from + uint32(bits.TrailingZeros64(set))
+			set &= set - 1
 		}
 		m = n
 	}
 	q[m], q[m+1] = uint32(len(s)), uint32(len(s))
-	f.quotes = q[:m+2]
+	f.doc.quotes, f.quotes = q, q[:m+2]
+}
+
+// unescaped takes the quotes out that a backslash stands before which is no part of an escape itself (Langdale and
+// Lemire, "Parsing gigabytes of JSON per second", 2019, 3.1.1).
+func unescaped(all []sets) {
+	const even = 0x5555555555555555
+	before := uint64(0) // 1 if what stands before the block escapes its first byte
+	for i := range all {
+		at := &all[i]
+		backslashes := at.backslashes &^ before
+		follows := backslashes<<1 | before
+		sum, carry := bits.Add64(backslashes&^even&^follows, backslashes, 0)
+		before = carry
+		at.quotes &^= (even ^ sum<<1) & follows
+	}
 }
 
 const sevens = ones * 0x7f
@@ -332,26 +348,22 @@ const sevens = ones * 0x7f
 // load is the eight bytes at i.
 func load(s []byte, i int) uint64 { return binary.LittleEndian.Uint64(s[i:]) }
 
-// quotesIn has a bit set for each of the 64 bytes that is a quote.
-func quotesIn(s *[64]byte) uint64 {
-	return quotesOf(s, 0) | quotesOf(s, 8)<<8 | quotesOf(s, 16)<<16 | quotesOf(s, 24)<<24 |
-		quotesOf(s, 32)<<32 | quotesOf(s, 40)<<40 | quotesOf(s, 48)<<48 | quotesOf(s, 56)<<56
-}
+// sets have a bit for each byte of a block of 64 that is a quote, and that is a backslash.
+type sets struct{ quotes, backslashes uint64 }
 
-// quotesOf is quotesIn of eight bytes.
-func quotesOf(s *[64]byte, i int) uint64 {
-	x := binary.LittleEndian.Uint64(s[i:]) ^ ones*'"'
-	x = ^((x&sevens + sevens) | x | sevens) // the high bit of each byte that was a quote
-	return (x >> 7) * 0x0102040810204080 >> 56
-}
-
-// backslashed says that an odd number of backslashes stands before i.
-func backslashed(s []byte, i int) bool {
-	before := i
-	for before > 0 && s[before-1] == '\\' {
-		before--
+func setsOf(s *[64]byte) (all sets) {
+	for i := 0; i < 64; i += 8 {
+		all.quotes |= equal(s, i, '"') << i
+		all.backslashes |= equal(s, i, '\\') << i
 	}
-	return (i-before)&1 != 0
+	return all
+}
+
+// equal has a bit for each of the eight bytes at i that is c.
+func equal(s *[64]byte, i int, c uint64) uint64 {
+	x := binary.LittleEndian.Uint64(s[i:]) ^ ones*c
+	x = ^((x&sevens + sevens) | x | sevens) // the high bit of each byte that was one
+	return (x >> 7) * 0x0102040810204080 >> 56
 }
 
 // backslash finds the first at or behind i, the end where there is none.

@@ -157,7 +157,7 @@ func FuzzTrusted(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		var strict, trusting Doc
-		trusting.quotes, trusting.sets = make([]uint32, 0, 1), make([]uint64, 0, 1)
+		trusting.quotes, trusting.sets = make([]uint32, 0, 1), make([]sets, 0, 1)
 		bothRead(t, &strict, &trusting, src)
 		bothRead(t, &strict, &trusting, src) // into the memory of the first
 	})
