@@ -131,7 +131,7 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 		if truth.Holds() && len(e.exceptions[v.rule]) > 0 {
 			k, by = e.suppressor(k, v)
 		}
-		if !e.base[rule.Name] {
+		if e.tells[v.rule] {
 			k = e.single(k, v, truth, by, position)
 		}
 		k = e.correlate(k, v, truth, by, position, s.words)

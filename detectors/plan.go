@@ -22,6 +22,7 @@ type Plan struct {
 	slots  map[string]int   // by what is read, for all rules that read it
 	read   []record.Reader  // of each slot; nil is the directory's
 	fields [][]int          // of each rule: the slots of its fields
+	tells  []bool           // of each rule: it raises findings of its own
 	words  []map[string]int // of each rule: the slots of what sentences ask of its records
 	inlets [][]*inlet       // of each rule: the correlations that ask for it
 	sights map[string]*sight
@@ -88,6 +89,7 @@ func NewPlan(rules []*sigma.Rule, options ...Option) (*Plan, error) {
 			slots = append(slots, p.slot(r, name))
 		}
 		p.fields = append(p.fields, slots)
+		p.tells = append(p.tells, !p.base[r.Name])
 		p.exceptions = append(p.exceptions, p.except(r))
 	}
 	p.inlets = make([][]*inlet, len(p.rules))

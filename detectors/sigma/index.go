@@ -19,6 +19,7 @@ type Index struct {
 type indexed struct {
 	slot    int
 	wholes  map[string][]int32
+	lengths lengths  // of them
 	longest int      // bytes of the longest of them
 	parts   *scanner // nil where there is none
 	rules   []int32
@@ -29,6 +30,8 @@ type Holder interface {
 	// Slot is what it holds in a slot, which is a field as several rules read it.
 	Slot(i int) record.Values
 	Each(visit func(value string) bool)
+	// Plain is all of the record's text where every value stands in it as it is, in ASCII.
+	Plain() (text []byte, plain bool)
 }
 
 // NewIndex indexes rules; slot tells where a field of one of them is read. Rules that are inactive are never named.
@@ -123,12 +126,24 @@ func (b *building) indexed(slot int) indexed {
 	out := indexed{slot: slot, wholes: b.wholes, rules: b.rules}
 	for text := range b.wholes {
 		out.longest = max(out.longest, len(text))
+		out.lengths.add(len(text))
 	}
 	if len(b.parts) > 0 {
 		out.parts = newScanner(b.parts)
 	}
 	return out
 }
+
+// lengths is a set of those below 256; longer ones count as in it.
+type lengths [4]uint64
+
+func (l *lengths) add(n int) {
+	if n < 256 {
+		l[n/64] |= 1 << (n % 64)
+	}
+}
+
+func (l *lengths) has(n int) bool { return n >= 256 || l[n/64]>>(n%64)&1 != 0 }
 
 // Candidates is a set of rules, used for one record after another.
 type Candidates struct {
@@ -184,18 +199,25 @@ func (x *Index) Find(h Holder, c *Candidates) {
 				continue
 			}
 			c.text = fold(c.text[:0], v)
-			if rules, ok := at.wholes[string(c.text)]; ok {
-				c.add(rules)
+			if at.lengths.has(len(c.text)) {
+				c.add(at.wholes[string(c.text)])
 			}
 			if scanned {
 				at.parts.find(c.text, c.hit)
 			}
 		}
 	}
-	if x.record != nil {
-		c.scan = x.record
-		h.Each(c.each)
+	if x.record == nil {
+		return
 	}
+	c.scan = x.record
+	if text, plain := h.Plain(); plain { // what it finds between two values is one rule looked at too many
+		c.text = append(c.text[:0], text...)
+		foldASCII(c.text)
+		c.scan.find(c.text, c.hit)
+		return
+	}
+	h.Each(c.each)
 }
 
 // Also adds a rule to the set.

@@ -17,6 +17,19 @@ type slots struct{ seen }
 
 func (s slots) Slot(i int) record.Values { return s.Field(i) }
 
+// Plain is as a record's JSON: the values in whatever order, with something between them.
+func (s slots) Plain() (text []byte, plain bool) {
+	plain = true
+	s.Each(func(v string) bool {
+		for i := range len(v) {
+			plain = plain && v[i] < 0x80 && v[i] != '\\'
+		}
+		text = append(append(text, v...), '"', ',', '"')
+		return true
+	})
+	return text, plain
+}
+
 func TestTriggers(t *testing.T) {
 	for detection, want := range map[string]string{
 		"s: {f: A, g: [b, c]}\ncondition: s":                               "f=a",

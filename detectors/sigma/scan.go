@@ -1,5 +1,10 @@
 package sigma
 
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
+
 // scanner looks for many texts in a value at once (Wu and Manber, "A fast algorithm for multi-pattern searching",
 // 1994): most of the value is skipped, the more the longer the shortest text is. Value and texts are in small letters.
 type scanner struct {
@@ -112,19 +117,37 @@ const widest = 3
 
 // fold appends a text in the small letters in which patterns compare.
 func fold(to []byte, s string) []byte {
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c < 0x80 {
-			if 'A' <= c && c <= 'Z' {
-				c += 'a' - 'A'
-			}
-			to = append(to, c)
-			i++
-			continue
-		}
+	from := len(to)
+	to = append(to, s...)
+	i := foldASCII(to[from:])
+	if i == len(s) {
+		return to
+	}
+	for to = to[:from+i]; i < len(s); {
 		r, width := next(s, i, false)
-		to = append(to, string(r)...)
+		to = utf8.AppendRune(to, r)
 		i += width
 	}
 	return to
+}
+
+// foldASCII makes small letters of a text's, eight at a time, and tells how many bytes it has done: all, or up to
+// somewhere before the first that is not ASCII.
+func foldASCII(s []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		x := binary.LittleEndian.Uint64(s[i:])
+		if x&highs != 0 {
+			return i
+		}
+		capital := (x + ones*(0x80-'A')) &^ (x + ones*(0x7f-'Z')) & highs
+		binary.LittleEndian.PutUint64(s[i:], x|capital>>2)
+	}
+	for ; i < len(s) && s[i] < 0x80; i++ {
+		if c := s[i]; c-'A' < 26 {
+			s[i] = c + 'a' - 'A'
+		}
+	}
+	return i
 }

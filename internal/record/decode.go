@@ -67,8 +67,8 @@ func (dec *Decoder) DecodeValue(root tape.Value, raw []byte, d Defaults) (*Recor
 // Stored is what is known of a record that was stored, and need not be found out again.
 type Stored struct {
 	NotUTF8 bool
-	// Hash is the SHA-256 of the record's bytes in hexadecimal digits, where its ID ends in one. It may be empty.
-	Hash string
+	// Hash tells the SHA-256 of the record's bytes in hexadecimal digits, where its ID ends in one, else "". It may be nil.
+	Hash func() string
 }
 
 // DecodeStored is Decode for a record that Decode has read before, at a part of its cost: the bytes are taken for a

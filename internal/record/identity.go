@@ -33,19 +33,24 @@ func keyNames(category string, kind Kind) (names [2]tape.Name, count int) {
 	return names, 0
 }
 
-// identify gives the record its ID; hash is that of its bytes, where it is known.
-func (dec *Decoder) identify(kind Kind, hash string) {
+// identify gives the record its ID; hash tells that of its bytes, where it is known.
+func (dec *Decoder) identify(kind Kind, hash func() string) {
 	r, id := &dec.rec, appendLower(dec.id[:0], dec.rec.Tenant)
 	id = append(append(append(id, '/'), r.Category...), '/')
 	from := len(id)
 	id = r.appendKey(id, kind)
 	switch key := id[from:]; {
-	case len(key) == 0 && len(hash) == hex.EncodedLen(sha256.Size):
-		r.ID = string(append(id, hash...))
-		r.digest = r.ID[from:]
 	case len(key) == 0:
-		sum := sha256.Sum256(r.Raw)
-		id = hex.AppendEncode(id, sum[:])
+		known := ""
+		if hash != nil {
+			known = hash()
+		}
+		if len(known) == hex.EncodedLen(sha256.Size) {
+			id = append(id, known...)
+		} else {
+			sum := sha256.Sum256(r.Raw)
+			id = hex.AppendEncode(id, sum[:])
+		}
 		r.ID = string(id)
 		r.digest = r.ID[from:]
 	case len(key) > maxName:

@@ -114,7 +114,7 @@ func (dec *Decoder) FromLogs(header map[string][]string, data []byte) (r *Record
 		return nil, "", errors.New("reading a stored record: it has no position")
 	}
 	r, err = dec.DecodeStored(data, Defaults{Tenant: tenant, Enqueued: enqueued},
-		Stored{NotUTF8: slices.Contains(header[HeaderMarks], markNotUTF8), Hash: hashIn(one(header, HeaderRecord))})
+		Stored{NotUTF8: slices.Contains(header[HeaderMarks], markNotUTF8), Hash: func() string { return hashIn(one(header, HeaderRecord)) }})
 	return r, position, err
 }
 
