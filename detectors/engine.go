@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"cordon/detectors/keyed"
 	"cordon/detectors/sigma"
 	"cordon/internal/directory"
 	"cordon/internal/finding"
@@ -25,7 +26,7 @@ type Engine struct {
 	event     *event
 	found     *sigma.Candidates
 
-	records map[string]*kept // by key
+	records *keyed.Set[*kept]
 	origins origins
 	windows []*sigma.Correlator // by correlation of the plan
 	slots   map[string]*slot
@@ -55,7 +56,7 @@ func NewEngine(rules []*sigma.Rule, d *directory.Directory, options ...Option) (
 
 // Engine returns an engine that has seen nothing yet.
 func (p *Plan) Engine(d *directory.Directory) *Engine {
-	e := &Engine{Plan: p, directory: d, event: newEvent(p, d), found: sigma.NewCandidates(), records: map[string]*kept{}, origins: origins{by: map[string]*origin{}}, slots: map[string]*slot{},
+	e := &Engine{Plan: p, directory: d, event: newEvent(p, d), found: sigma.NewCandidates(), records: keyed.New[*kept](), origins: origins{by: map[string]*origin{}}, slots: map[string]*slot{},
 		made: map[place][]string{}, tenants: map[string]string{}, changed: map[*slot]bool{}, silenced: map[string]int{}, suppressed: map[SuppressedBy]int{}}
 	for _, c := range p.correlations {
 		e.windows = append(e.windows, sigma.NewCorrelator(c.rule.Name, c.over, len(c.above) > 0))
@@ -207,7 +208,7 @@ func (e *Engine) Current() []finding.Finding {
 	e.look((*sigma.Correlator).Changed)
 	clear(e.changed)
 	var out []finding.Finding
-	for _, k := range e.records {
+	for k := range e.records.All() {
 		for s := k.singles; s != nil; s = s.next {
 			out = append(out, s.finding)
 		}
@@ -242,13 +243,13 @@ func (e *Engine) Forget(t time.Time) {
 		b.known, b.slots = nil, nil
 		for _, k := range known {
 			switch {
-			case e.records[k.Key()] != k:
+			case !e.records.Has(k):
 			case k.time < before:
 				for s := k.singles; s != nil; s = s.next {
 					s.queue = nil
 				}
 				k.text = k.Key()
-				delete(e.records, k.text)
+				e.records.Delete(k.text)
 				e.buckets.gone(b)
 			default:
 				b.known = append(b.known, k)

@@ -37,7 +37,7 @@ func (e *Engine) gather(items []*sigma.Entry) *gathered {
 
 func (e *Engine) nextRound() {
 	if e.round++; e.round == 0 { // once in four thousand million
-		for _, k := range e.records {
+		for k := range e.records.All() {
 			k.mark = 0
 		}
 		e.round = 1

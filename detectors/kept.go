@@ -72,7 +72,7 @@ func (o *origin) appendKey(to []byte, rest string) []byte {
 
 // known is what is kept of the record of this id, nil if nothing is.
 func (e *Engine) known(id string) *kept {
-	if len(e.records) == 0 {
+	if e.records.Len() == 0 {
 		return nil
 	}
 	from, at := e.origins.split(id)
@@ -80,7 +80,7 @@ func (e *Engine) known(id string) *kept {
 		return nil
 	}
 	e.packed = from.appendKey(e.packed[:0], id[at:])
-	return e.records[string(e.packed)]
+	return e.records.Get(e.packed)
 }
 
 // keep begins to keep something of the record of this id.
@@ -88,7 +88,7 @@ func (e *Engine) keep(id string, time int64) *kept {
 	from, at := e.origins.of(id)
 	e.packed = from.appendKey(e.packed[:0], id[at:])
 	k := &kept{text: string(e.packed), origin: from, time: time, sum: hash(id)}
-	e.records[k.text] = k
+	e.records.Put(k)
 	return k
 }
 

@@ -97,7 +97,6 @@ func (e *Engine) say(k *kept, v *event, position string, words []string) {
 		}
 	}
 	e.packed, k.text = w.bytes, string(w.bytes)
-	e.records[k.Key()] = k // of this text, so that the one before is let go
 }
 
 // ownWords are those that a correlation's finding knows by itself.

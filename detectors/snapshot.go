@@ -89,7 +89,7 @@ func (p *Plan) digests() map[string]string {
 
 func (e *Engine) packBucket(b *bucket) []byte {
 	w := &writer{}
-	b.known = slices.DeleteFunc(b.known, func(k *kept) bool { return e.records[k.Key()] != k })
+	b.known = slices.DeleteFunc(b.known, func(k *kept) bool { return !e.records.Has(k) })
 	b.slots = slices.DeleteFunc(b.slots, func(s *slot) bool { return e.slots[s.finding.ID] != s })
 	old := len(b.facts)
 	b.facts = slices.DeleteFunc(b.facts, func(f directory.Fact) bool { return e.buckets.newest.Sub(f.At) > factsFor })
@@ -290,7 +290,6 @@ func unpackJSON(r *reader, into any) {
 func (e *Engine) loadKnown(r *reader, unchanged func(name string) bool) *kept {
 	k := e.keep(r.name()+r.text(), r.signed())
 	k.text += r.text()
-	e.records[k.Key()] = k
 	k.fullest = int32(r.number())
 	e.loadItems(r, k, unchanged)
 	for range r.count() {

@@ -24,7 +24,7 @@ func (e *Engine) whole() (head []byte, buckets map[int][]byte) {
 
 // ids are those of the records that an engine knows.
 func (e *Engine) ids() (out []string) {
-	for _, k := range e.records {
+	for k := range e.records.All() {
 		out = append(out, k.id())
 	}
 	return out
@@ -147,13 +147,13 @@ func TestWhatIsForgottenIsInNoSnapshot(t *testing.T) {
 		other := s.plan.Engine(s.directory())
 		_, err := other.load(head, kept)
 		require.NoError(t, err)
-		for _, k := range other.records {
+		for k := range other.records.All() {
 			require.GreaterOrEqual(t, k.time, before.UnixNano())
 		}
 		for _, f := range other.slots {
 			require.False(t, f.finding.Time.Before(before))
 		}
-		require.Equal(t, len(e.records), len(other.records))
+		require.Equal(t, e.records.Len(), other.records.Len())
 		require.Equal(t, len(e.slots), len(other.slots))
 		e.Forget(morning.Add(24 * time.Hour))
 		_, changed = e.save()

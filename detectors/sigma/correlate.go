@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"cordon/detectors/keyed"
 )
 
 // Slot is the number of the timespan in which a window closes: a part of the finding's identity.
@@ -26,6 +28,7 @@ type Correlator struct {
 	c       *Correlation
 	name    string
 	above   bool // closings are asked for
+	groups  *keyed.Set[*group]
 	tenants map[string]*tenant
 	places  map[itemKey]*Entry   // of what was added by its id
 	dirty   map[*group]*touched  // since they were looked at
@@ -39,7 +42,7 @@ type Correlator struct {
 
 	large          int // how many items of a group are looked at whenever one is added
 	few            numbers
-	texts          []byte // used for one item after another
+	texts, key     []byte // used for one item after another
 	all, confirmed tally  // used for one slot after another
 }
 
@@ -60,7 +63,7 @@ const large = 64
 
 // NewCorrelator returns an empty one for the correlation of this name; above says that another refers to it.
 func NewCorrelator(name string, c *Correlation, above bool) *Correlator {
-	return &Correlator{c: c, name: name, above: above, tenants: map[string]*tenant{}, places: map[itemKey]*Entry{}, dirty: map[*group]*touched{}, crowds: map[*group]*crowd{},
+	return &Correlator{c: c, name: name, above: above, groups: keyed.New[*group](), tenants: map[string]*tenant{}, places: map[itemKey]*Entry{}, dirty: map[*group]*touched{}, crowds: map[*group]*crowd{},
 		waiting: map[*group][]*Entry{}, passed: map[string]time.Time{}, gone: map[*group][]*Entry{}, reach: c.Timespan, large: large, all: newTally(c), confirmed: newTally(c)}
 }
 
@@ -191,24 +194,27 @@ func (c *Correlator) Forget(t time.Time) {
 		c.forgotten = t
 	}
 	before := t.UnixNano()
-	for _, of := range c.tenants {
-		for _, g := range of.groups {
-			g.tidy()
-			switch keep := g.after(before - 1); {
-			case keep == len(g.items):
-				c.forget(g.items)
-				c.leave(g)
-				continue
-			case keep > 0:
-				c.forget(g.items[:keep])
-				delete(c.crowds, g)
-				g.only = [1]*Entry{}
-				g.items = append(g.only[:0], g.items[keep:]...)
-			}
-			if waiting := c.waiting[g]; len(waiting) > 0 {
-				c.waiting[g] = slices.DeleteFunc(waiting, func(it *Entry) bool { return it.time < before })
-			}
+	var empty []*group
+	for g := range c.groups.All() {
+		g.tidy()
+		keep := g.after(before - 1)
+		if keep == len(g.items) {
+			empty = append(empty, g)
+			continue
 		}
+		if keep > 0 {
+			c.forget(g.items[:keep])
+			delete(c.crowds, g)
+			g.only = [1]*Entry{}
+			g.items = append(g.only[:0], g.items[keep:]...)
+		}
+		if waiting := c.waiting[g]; len(waiting) > 0 {
+			c.waiting[g] = slices.DeleteFunc(waiting, func(it *Entry) bool { return it.time < before })
+		}
+	}
+	for _, g := range empty {
+		c.forget(g.items)
+		c.leave(g)
 	}
 }
 

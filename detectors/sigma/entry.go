@@ -113,13 +113,14 @@ func (it *Entry) texts() (values, fields []string) {
 		return nil, nil
 	}
 	var s string
+	key := it.group.name().Key
 	n, rest, _ := packed.CutNumber(it.packed)
 	for range n {
 		s, rest, _ = packed.CutText(rest)
 		values = append(values, s)
 	}
 	for rest != "" {
-		s, rest, _ = packed.CutText(rest, it.group.key)
+		s, rest, _ = packed.CutText(rest, key)
 		fields = append(fields, s)
 	}
 	return values, fields
@@ -153,46 +154,54 @@ func keyOf(of Record, rule int16, closes *closing) itemKey {
 
 // same says that an item is there already, word for word.
 func (it *Entry) same(key Group, other *Item, texts []byte) bool {
-	return it.group.name() == key && it.time == other.Time.UnixNano() && it.Size == other.Size && it.Unconfirmed == other.Unconfirmed &&
-		it.closing == nil && other.closing == nil && it.packed == string(texts)
+	return it.time == other.Time.UnixNano() && it.Size == other.Size && it.Unconfirmed == other.Unconfirmed &&
+		it.closing == nil && other.closing == nil && it.packed == string(texts) && it.group.name() == key
 }
 
 // group are the items of one group. There are as many as principals: what few of them need stands in the Correlator.
 type group struct {
 	tenant *tenant
-	key    string
+	key    string   // packed, behind the tenant's number
 	items  []*Entry // by time, rule and id once tidy
 	only   [1]*Entry
 	untidy bool
 }
 
-// tenant are the groups of one tenant.
+// tenant is one whose records the correlator has seen.
 type tenant struct {
 	name   string
-	groups map[string]*group
+	number uint64
 }
 
-func (g *group) name() Group { return Group{g.tenant.name, g.key} }
+// Key tells groups of one correlation apart.
+func (g *group) Key() string { return g.key }
+
+func (g *group) name() Group {
+	_, rest, _ := packed.CutNumber(g.key)
+	key, _, _ := packed.CutText(rest)
+	return Group{g.tenant.name, key}
+}
 
 // group is the one of this name, made if there is none.
-func (c *Correlator) group(key Group) *group {
-	t := c.tenants[key.Tenant]
+func (c *Correlator) group(name Group) *group {
+	t := c.tenants[name.Tenant]
 	if t == nil {
-		t = &tenant{name: strings.Clone(key.Tenant), groups: map[string]*group{}}
+		t = &tenant{strings.Clone(name.Tenant), uint64(len(c.tenants))}
 		c.tenants[t.name] = t
 	}
-	g := t.groups[key.Key]
+	c.key = packed.Text(binary.AppendUvarint(c.key[:0], t.number), name.Key)
+	g := c.groups.Get(c.key)
 	if g == nil {
-		g = &group{tenant: t, key: strings.Clone(key.Key)}
+		g = &group{tenant: t, key: string(c.key)}
 		g.items = g.only[:0]
-		t.groups[g.key] = g
+		c.groups.Put(g)
 	}
 	return g
 }
 
 // leave has a group be no more.
 func (c *Correlator) leave(g *group) {
-	delete(g.tenant.groups, g.key)
+	c.groups.Delete(g.key)
 	delete(c.dirty, g)
 	delete(c.waiting, g)
 	delete(c.gone, g)
