@@ -38,21 +38,20 @@ func (e *Engine) correlate(k *kept, v *event, truth sigma.Truth, by, position st
 		if !ok {
 			continue
 		}
-		it := sigma.Item{ID: v.ID, Time: v.Time, Rule: e.rules[v.rule].Name, Unconfirmed: truth == sigma.TrueAbsent, Size: size, Values: v.counted(f)}
+		k = e.know(k, v)
+		it := sigma.Item{Of: k, By: f.number, Time: v.Time, Rule: e.rules[v.rule].Name, Unconfirmed: truth == sigma.TrueAbsent, Size: size, Values: v.counted(f)}
 		for _, slot := range f.needs {
 			said, _ := v.first(slot)
-			it.Fields = append(it.Fields, strings.Clone(said))
+			it.Fields = append(it.Fields, said)
 		}
 		now, fresh := e.windows[f.to.at].Put(old, sigma.Group{Tenant: e.tenant(v.Tenant), Key: key}, it)
 		if !fresh {
 			continue
 		}
-		k = e.know(k, v)
-		now.Of = k
-		k.hold(f, now)
+		k.hold(now)
 		k.time = v.Time.UnixNano()
 		k.bucket.holds(k.time)
-		k.said = e.say(v, position, words)
+		e.say(k, v, position, words)
 		e.buckets.touch(k)
 	}
 	return k
@@ -110,7 +109,7 @@ func (v *event) counted(f *inlet) []string {
 		out := make([]string, 0, len(values.List))
 		for _, s := range values.List {
 			if s != "" {
-				out = append(out, strings.Clone(s))
+				out = append(out, s)
 			}
 		}
 		return out

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"cordon/detectors/keyed"
 	"cordon/detectors/sigma"
 	"cordon/internal/directory"
 	"cordon/internal/finding"
@@ -26,7 +27,8 @@ type Engine struct {
 	event     *event
 	found     *sigma.Candidates
 
-	records map[string]*kept    // by record id
+	records *keyed.Set[*kept]
+	origins origins
 	windows []*sigma.Correlator // by correlation of the plan
 	slots   map[string]*slot
 	made    map[place][]string // findings
@@ -69,7 +71,7 @@ func NewEngine(rules []*sigma.Rule, d *directory.Directory, options ...Option) (
 
 // Engine returns an engine that has seen nothing yet.
 func (p *Plan) Engine(d *directory.Directory) *Engine {
-	e := &Engine{Plan: p, directory: d, event: newEvent(p, d), found: sigma.NewCandidates(), records: map[string]*kept{}, slots: map[string]*slot{},
+	e := &Engine{Plan: p, directory: d, event: newEvent(p, d), found: sigma.NewCandidates(), records: keyed.New[*kept](), origins: origins{by: map[string]*origin{}}, slots: map[string]*slot{},
 		made: map[place][]string{}, tenants: map[string]string{}, changed: map[*slot]bool{}, silenced: map[string]int{}, suppressed: map[SuppressedBy]int{}}
 	for _, c := range p.correlations {
 		e.windows = append(e.windows, sigma.NewCorrelator(c.rule.Name, c.over, len(c.above) > 0))
@@ -102,15 +104,13 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 	v := e.event
 	v.take(r)
 	s.index.Find(v, e.found)
-	var k *kept
-	if len(e.records) > 0 {
-		if k = e.records[r.ID]; k != nil {
-			k.suspects(func(rule int) {
-				if place, here := s.place[rule]; here {
-					e.found.Also(place)
-				}
-			})
-		}
+	k := e.known(r.ID)
+	if k != nil {
+		e.suspects(k, func(rule int) {
+			if place, here := s.place[rule]; here {
+				e.found.Also(place)
+			}
+		})
 	}
 	if standing, _ := v.standing(); standing == directory.Yes && (k == nil || r.Fullness() > int(k.fullest)) {
 		k = e.know(k, v)
@@ -232,7 +232,7 @@ func (e *Engine) Current() []finding.Finding {
 	e.look((*sigma.Correlator).Changed)
 	clear(e.changed)
 	var out []finding.Finding
-	for _, k := range e.records {
+	for k := range e.records.All() {
 		for s := k.singles; s != nil; s = s.next {
 			out = append(out, e.finding(s))
 		}
@@ -266,13 +266,13 @@ func (e *Engine) Forget(t time.Time) {
 		b.known, b.slots = nil, nil
 		for _, k := range known {
 			switch {
-			case e.records[k.id] != k:
+			case !e.records.Has(k):
 			case k.time < before:
 				for s := k.singles; s != nil; s = s.next {
 					s.queue = nil
 				}
-				k.said = ""
-				delete(e.records, k.id)
+				k.text = k.Key()
+				e.records.Delete(k.text)
 				e.buckets.gone(b)
 			default:
 				b.known = append(b.known, k)

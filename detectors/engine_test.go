@@ -135,7 +135,7 @@ func TestAPoorerRevisionThatComesLaterProvesNothing(t *testing.T) {
 	require.Equal(t, only(other.Process(decode(t, signIn("s1", adminID, "198.51.100.23", 0, morning, twoFactor)), "2"), noMFA), found)
 	require.Empty(t, e.Settle(time.Time{}))
 	e.Forget(morning.Add(time.Hour))
-	require.Empty(t, e.records)
+	require.Zero(t, e.records.Len())
 }
 
 func TestAnUnconfirmedFindingIsSettledByTheWatermark(t *testing.T) {
@@ -298,7 +298,7 @@ func TestForgetDropsWhatNoWindowCanHold(t *testing.T) {
 	require.NotEmpty(t, e.Current())
 	e.Forget(morning.Add(24 * time.Hour))
 	require.Empty(t, e.Current())
-	require.Empty(t, e.records)
+	require.Zero(t, e.records.Len())
 	require.Empty(t, e.slots)
 }
 

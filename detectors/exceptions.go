@@ -24,6 +24,7 @@ type suppression struct {
 	rule int
 	by   string
 	size int32
+	next *suppression // under another rule
 }
 
 func (p *Plan) except(r *sigma.Rule) (all []exception) {
@@ -46,10 +47,7 @@ func (e *Engine) suppressor(k *kept, v *event) (*kept, string) {
 	now := suppression{rule: v.rule, size: int32(v.Fullness())}
 	var before *suppression
 	if k != nil {
-		for i := range k.suppressed {
-			if k.suppressed[i].rule == v.rule {
-				before = &k.suppressed[i]
-			}
+		for before = k.suppressed; before != nil && before.rule != v.rule; before = before.next {
 		}
 	}
 	if before != nil && before.size > now.size {
@@ -64,9 +62,9 @@ func (e *Engine) suppressor(k *kept, v *event) (*kept, string) {
 		e.suppressed[SuppressedBy{e.rules[v.rule].Name, now.by}]++
 	}
 	if before == nil {
-		k.suppressed = append(k.suppressed, now)
+		now.next, k.suppressed = k.suppressed, &now
 	} else {
-		*before = now
+		before.by, before.size = now.by, now.size
 	}
 	e.buckets.touch(k)
 	return k, now.by

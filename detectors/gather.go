@@ -3,7 +3,6 @@ package detectors
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"cordon/detectors/sigma"
 	"cordon/internal/finding"
@@ -23,13 +22,13 @@ type gathered struct {
 	who   map[string]struct{}
 }
 
-func keptOf(it *sigma.Item) *kept {
+func keptOf(it *sigma.Entry) *kept {
 	k, _ := it.Of.(*kept)
 	return k
 }
 
 // gather takes the records of items that the engine knows.
-func (e *Engine) gather(items []*sigma.Item) *gathered {
+func (e *Engine) gather(items []*sigma.Entry) *gathered {
 	e.nextRound()
 	g := &gathered{round: e.round, records: make([]*kept, 0, len(items))}
 	g.take(items, g.round)
@@ -38,17 +37,17 @@ func (e *Engine) gather(items []*sigma.Item) *gathered {
 
 func (e *Engine) nextRound() {
 	if e.round++; e.round == 0 { // once in four thousand million
-		for _, k := range e.records {
+		for k := range e.records.All() {
 			k.mark = 0
 		}
 		e.round = 1
 	}
 }
 
-func (g *gathered) take(items []*sigma.Item, but uint32) {
+func (g *gathered) take(items []*sigma.Entry, but uint32) {
 	for _, it := range items {
 		k := keptOf(it)
-		if k == nil || k.said == "" || k.mark == g.round || k.mark == but {
+		if k == nil || k.said() == "" || k.mark == g.round || k.mark == but {
 			continue
 		}
 		k.mark = g.round
@@ -59,7 +58,7 @@ func (g *gathered) take(items []*sigma.Item, but uint32) {
 }
 
 // with are the records together with those of other items. Until the next call alone.
-func (g *gathered) with(e *Engine, own []*sigma.Item) *gathered {
+func (g *gathered) with(e *Engine, own []*sigma.Entry) *gathered {
 	if len(own) == 0 {
 		return g
 	}
@@ -73,7 +72,7 @@ func compareKept(a, b *kept) int {
 	if c := cmp.Compare(a.time, b.time); c != 0 {
 		return c
 	}
-	return strings.Compare(a.id, b.id)
+	return a.Compare(b)
 }
 
 // earliest are the first records by time and id.

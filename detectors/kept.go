@@ -1,21 +1,22 @@
 package detectors
 
 import (
-	"math"
+	"encoding/binary"
+	"strings"
 	"time"
 
+	"cordon/detectors/packed"
 	"cordon/detectors/sigma"
-	"cordon/internal/directory"
 )
 
 // kept is what the engine keeps of a record: that a window holds it, that it proves a finding, or that a fuller
 // revision of it was seen. There are a million of them: they are small.
 type kept struct {
-	id      string
-	time    int64  // nanoseconds since 1970
-	said    string // what findings will tell of it (saying.go); "" while no correlation holds it
+	text    string  // its key, and what findings will tell of it (saying.go) once a correlation has held it
+	origin  *origin // what its id begins with
+	time    int64   // nanoseconds since 1970
 	singles *single
-	held    []held
+	held    *sigma.Entry // the record as an item of correlations, one after the other
 	bucket  *bucket
 	// fullest are the bytes of the fullest revision of a privileged principal's record: revisions come in any order, above
 	// all after a restart, and the poorer one must not raise what the fuller one has contradicted. Those of privileged
@@ -23,162 +24,193 @@ type kept struct {
 	fullest    int32
 	mark       uint32 // the round of gathering that took it
 	sum        uint64 // its part of a set
-	suppressed []suppression
+	suppressed *suppression
 }
 
-// held is the record as an item of a correlation.
-type held struct {
-	by   *inlet
-	item *sigma.Item
+// origin is what the ids of many records begin with: the tenant and the category, as ids spell them.
+type origin struct {
+	text             string // with the slashes
+	number           uint64
+	tenant, category string
+}
+
+// origins of the records that an engine has known.
+type origins struct {
+	by   map[string]*origin
+	last *origin // asked for: the next is the same, as a rule
+}
+
+// split finds the origin of an id, nil where no record of it was known, and how long it is.
+func (o *origins) split(id string) (*origin, int) {
+	if o.last != nil && strings.HasPrefix(id, o.last.text) && o.last.category != "" {
+		return o.last, len(o.last.text)
+	}
+	at := strings.IndexByte(id, '/') + 1
+	at += strings.IndexByte(id[at:], '/') + 1
+	if is := o.by[id[:at]]; is != nil {
+		o.last = is
+		return is, at
+	}
+	return nil, at
+}
+
+func (o *origins) of(id string) (*origin, int) {
+	is, at := o.split(id)
+	if is == nil {
+		text := strings.Clone(id[:at])
+		tenant, category, _ := strings.Cut(strings.TrimSuffix(text, "/"), "/")
+		is = &origin{text, uint64(len(o.by)), tenant, category}
+		o.by[text] = is
+	}
+	return is, at
+}
+
+// appendKey is what the engine knows a record by: its id in few bytes.
+func (o *origin) appendKey(to []byte, rest string) []byte {
+	return packed.Text(binary.AppendUvarint(to, o.number), rest)
+}
+
+// known is what is kept of the record of this id, nil if nothing is.
+func (e *Engine) known(id string) *kept {
+	if e.records.Len() == 0 {
+		return nil
+	}
+	from, at := e.origins.split(id)
+	if from == nil {
+		return nil
+	}
+	e.packed = from.appendKey(e.packed[:0], id[at:])
+	return e.records.Get(e.packed)
+}
+
+// keep begins to keep something of the record of this id.
+func (e *Engine) keep(id string, time int64) *kept {
+	from, at := e.origins.of(id)
+	e.packed = from.appendKey(e.packed[:0], id[at:])
+	k := &kept{text: string(e.packed), origin: from, time: time, sum: hash(id)}
+	e.records.Put(k)
+	return k
 }
 
 // know is what is kept of the event's record, from now on if nothing was.
 func (e *Engine) know(k *kept, v *event) *kept {
-	if k != nil {
-		return k
+	if k == nil {
+		k = e.keep(v.ID, v.Time.UnixNano())
+		e.buckets.put(k)
 	}
-	k = &kept{id: v.ID, time: v.Time.UnixNano(), sum: hash(v.ID)}
-	e.records[k.id] = k
-	e.buckets.put(k)
 	return k
 }
 
+// Key tells records of one engine apart.
+func (k *kept) Key() string { return k.text[:len(k.text)-len(k.said())] }
+
+// said is what findings will tell of the record, packed; "" while no correlation holds it.
+func (k *kept) said() string {
+	_, rest, _ := packed.CutNumber(k.text)
+	rest, _ = packed.Skip(rest)
+	return rest
+}
+
+// rest is what follows the origin in the record's id.
+func (k *kept) rest() string {
+	_, rest, _ := packed.CutNumber(k.text)
+	rest, _, _ = packed.CutText(rest)
+	return rest
+}
+
+func (k *kept) id() string { return k.origin.text + k.rest() }
+
+// Compare orders records by their ids.
+func (k *kept) Compare(other sigma.Record) int {
+	o, ok := other.(*kept)
+	switch {
+	case !ok:
+		return -1
+	case k.origin == o.origin:
+		return strings.Compare(k.rest(), o.rest())
+	}
+	return strings.Compare(k.id(), o.id())
+}
+
 // suspects names the rules that hold the record for want of a field: a revision may contradict them.
-func (k *kept) suspects(visit func(rule int)) {
+func (e *Engine) suspects(k *kept, visit func(rule int)) {
 	for s := k.singles; s != nil; s = s.next {
 		if s.unconfirmed {
 			visit(s.rule)
 		}
 	}
-	for _, h := range k.held {
-		if h.item.Unconfirmed {
-			visit(h.by.rule)
+	for it := k.held; it != nil; it = it.Next {
+		if it.Unconfirmed {
+			visit(e.ways[it.By].rule)
 		}
 	}
 }
 
 // item is the record as it stands in a correlation under a rule.
-func (k *kept) item(by *inlet) *sigma.Item {
+func (k *kept) item(by *inlet) *sigma.Entry {
 	if k == nil {
 		return nil
 	}
-	for _, h := range k.held {
-		if h.by == by {
-			return h.item
+	for it := k.held; it != nil; it = it.Next {
+		if it.By == by.number {
+			return it
 		}
 	}
 	return nil
 }
 
-func (k *kept) hold(by *inlet, it *sigma.Item) {
-	for i := range k.held {
-		if k.held[i].by == by {
-			k.held[i].item = it
-			return
+func (k *kept) hold(it *sigma.Entry) {
+	at := &k.held
+	for *at != nil && (*at).By != it.By {
+		at = &(*at).Next
+	}
+	if *at != nil {
+		it.Next = (*at).Next
+	}
+	*at = it
+}
+
+// packItems puts into a snapshot how correlations hold a record.
+func (e *Engine) packItems(w *writer, k *kept) {
+	n := 0
+	for it := k.held; it != nil; it = it.Next {
+		if _, there := it.Group(); there {
+			n++
 		}
 	}
-	k.held = append(k.held, held{by, it})
+	w.number(uint64(n))
+	for it := k.held; it != nil; it = it.Next {
+		group, there := it.Group()
+		if !there {
+			continue
+		}
+		by := e.ways[it.By]
+		w.name(by.to.rule.Name)
+		w.name(e.rules[by.rule].Name)
+		w.name(group.Tenant)
+		w.text(group.Key)
+		w.texts(it.Values())
+		w.texts(it.Fields())
+		w.flag(it.Unconfirmed)
+		w.number(uint64(it.Size))
+	}
 }
 
-// bucketSize is how many things a bucket of state holds: what is written to a snapshot is the buckets that changed.
-const bucketSize = 256
-
-// bucket is a part of the engine's state, as snapshots keep it.
-type bucket struct {
-	number   int
-	changed  bool
-	left     int   // of what it holds, still there
-	earliest int64 // no record or finding of it is of an earlier time
-	known    []*kept
-	slots    []*slot
-	facts    []directory.Fact
-}
-
-// slotWeight is how many records a finding of a correlation counts as: it carries the proof of fifty.
-const slotWeight = 16
-
-func (b *bucket) weight() int { return len(b.known) + slotWeight*len(b.slots) + len(b.facts) }
-
-// buckets fill one after the other.
-type buckets struct {
-	all     []*bucket // by number
-	free    []int     // numbers that are empty
-	filling *bucket
-	changed int
-	newest  time.Time // of the facts
-}
-
-func newBucket(number int) *bucket { return &bucket{number: number, earliest: math.MaxInt64} }
-
-// discard has the next snapshot empty buckets of one that is not used.
-func (b *buckets) discard(old map[int][]byte) {
-	for number, bytes := range old {
-		if b.upTo(number); len(bytes) > 0 {
-			b.mark(b.all[number])
+// loadItems takes over what packItems put there, but for what rests on rules that have changed.
+func (e *Engine) loadItems(r *reader, k *kept, unchanged func(name string) bool) {
+	for range r.count() {
+		correlation, rule, tenant, key := r.name(), r.name(), r.name(), r.text()
+		it := sigma.Item{Of: k, Time: time.Unix(0, k.time).UTC(), Rule: rule, Values: r.texts(), Fields: r.texts(), Unconfirmed: r.flag(), Size: int32(r.number())}
+		place, ok := e.places[rule]
+		if r.err != nil || !ok || !unchanged(rule) || !unchanged(correlation) {
+			continue
+		}
+		for _, f := range e.inlets[place] {
+			if f.to.rule.Name == correlation {
+				it.By = f.number
+				now, _ := e.windows[f.to.at].Put(nil, sigma.Group{Tenant: e.tenant(tenant), Key: key}, it)
+				k.hold(now)
+			}
 		}
 	}
-	for _, at := range b.all {
-		b.free = append(b.free, at.number)
-	}
-}
-
-func (b *buckets) next() *bucket {
-	if b.filling != nil && b.filling.weight() < bucketSize {
-		return b.filling
-	}
-	if n := len(b.free); n > 0 {
-		b.filling, b.free = b.all[b.free[n-1]], b.free[:n-1]
-		return b.filling
-	}
-	b.filling = newBucket(len(b.all))
-	b.all = append(b.all, b.filling)
-	return b.filling
-}
-
-func (b *buckets) put(k *kept) {
-	k.bucket = b.next()
-	k.bucket.known = append(k.bucket.known, k)
-	k.bucket.left++
-	k.bucket.holds(k.time)
-	b.mark(k.bucket)
-}
-
-func (b *buckets) putSlot(s *slot) {
-	s.bucket = b.next()
-	s.bucket.slots = append(s.bucket.slots, s)
-	s.bucket.left++
-	b.mark(s.bucket)
-}
-
-func (b *bucket) holds(at int64) { b.earliest = min(b.earliest, at) }
-
-func (b *buckets) learnt(facts []directory.Fact) {
-	for _, f := range facts {
-		if f.At.After(b.newest) {
-			b.newest = f.At
-		}
-	}
-	at := b.next()
-	at.facts = append(at.facts, facts...)
-	at.left += len(facts)
-	b.mark(at)
-}
-
-func (b *buckets) mark(at *bucket) {
-	if !at.changed {
-		at.changed = true
-		b.changed++
-	}
-}
-
-func (b *buckets) touch(k *kept) { b.mark(k.bucket) }
-
-// gone takes note that one thing in a bucket is no more; an empty bucket is used again.
-func (b *buckets) gone(at *bucket) {
-	b.mark(at)
-	if at.left--; at.left > 0 || at == b.filling {
-		return
-	}
-	at.known, at.slots, at.facts, at.earliest = nil, nil, nil, math.MaxInt64
-	b.free = append(b.free, at.number)
 }

@@ -25,6 +25,7 @@ type Plan struct {
 	tells  []bool           // of each rule: it raises findings of its own
 	words  []map[string]int // of each rule: the slots of what sentences ask of its records
 	inlets [][]*inlet       // of each rule: the correlations that ask for it
+	ways   []*inlet         // all of them, by number
 	sights map[string]*sight
 
 	tuning
@@ -41,6 +42,7 @@ type sight struct {
 
 // inlet is how a rule's records come to a correlation.
 type inlet struct {
+	number  int32
 	to      *correlation
 	rule    int
 	groupBy []int // slots
@@ -136,7 +138,8 @@ func (p *Plan) slot(r *sigma.Rule, name string) int {
 }
 
 func (p *Plan) inlet(c *correlation, rule int) *inlet {
-	f, r := &inlet{to: c, rule: rule}, p.rules[rule]
+	f, r := &inlet{number: int32(len(p.ways)), to: c, rule: rule}, p.rules[rule]
+	p.ways = append(p.ways, f)
 	for _, name := range c.over.GroupBy {
 		f.groupBy = append(f.groupBy, p.slot(r, c.over.Field(r.Name, name)))
 	}

@@ -22,10 +22,9 @@ func (e *Engine) published(f finding.Finding) {
 }
 
 func (e *Engine) publishedSingle(place int, f finding.Finding) {
-	k := e.records[f.Proof[0].Record]
+	k := e.known(f.Proof[0].Record)
 	if k == nil {
-		k = &kept{id: f.Proof[0].Record, time: f.Proof[0].Time.UnixNano()}
-		e.records[k.id] = k
+		k = e.keep(f.Proof[0].Record, f.Proof[0].Time.UnixNano())
 		e.buckets.put(k)
 	}
 	s := k.single(place)

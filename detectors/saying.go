@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"cordon/detectors/packed"
 	"cordon/internal/directory"
 	"cordon/internal/finding"
 )
@@ -17,25 +18,59 @@ type said struct {
 	words map[string]string
 }
 
-// say packs what the event's record says.
-func (e *Engine) say(v *event, position string, words []string) string {
-	w := &writer{bytes: e.packed[:0]}
+// phrases are texts that many records say: countries, user agents. What is kept of a record names one by its number
+// among those of its bucket, of which only the first few have one: where all is different nothing is lost.
+type phrases []string
+
+// maxPhrases have numbers of one byte, together with the likely texts.
+const maxPhrases = 56
+
+func (p *phrases) number(s string) (int, bool) {
+	at := slices.Index(*p, s)
+	if at < 0 && s != "" && len(*p) < maxPhrases {
+		at = len(*p)
+		*p = append(*p, strings.Clone(s))
+	}
+	return at, at >= 0
+}
+
+func (w *writer) phrase(of *phrases, s string, likely ...string) {
+	if slices.Contains(likely, s) {
+		w.text(s, likely...)
+	} else if at, ok := of.number(s); ok {
+		w.bytes = packed.Like(w.bytes, len(likely)+at)
+	} else {
+		w.text(s)
+	}
+}
+
+func (r *reader) phrase(of phrases, likely ...string) string {
+	if at, rest, ok := packed.CutLike(r.bytes); ok && at >= len(likely) && at-len(likely) < len(of) {
+		r.bytes = rest
+		return of[at-len(likely)]
+	}
+	return r.text(likely...)
+}
+
+// say keeps what the event's record says.
+func (e *Engine) say(k *kept, v *event, position string, words []string) {
+	w, often := &writer{bytes: append(e.packed[:0], k.Key()...)}, &k.bucket.phrases
 	e.position[0] = position
 	p, a := proofOf(v, e.position[:]), e.principal(v, v.Actor)
-	w.text(p.Category)
-	w.text(p.Operation)
-	w.text(p.Result)
+	w.phrase(often, p.Category, k.origin.category)
+	w.phrase(often, p.Operation)
+	w.phrase(often, p.Result)
 	w.text(p.Correlation)
 	w.text(p.Principal)
 	w.text(p.Label, p.Principal)
 	w.text(p.Address)
-	w.text(p.Country)
-	w.text(p.Agent)
+	w.phrase(often, p.Country)
+	w.phrase(often, p.Agent)
 	w.text(p.Device)
 	w.text(p.Session, p.Correlation)
 	w.texts(p.Positions)
-	w.text(a.Home, e.homeOf(v.ID))
-	w.text(a.Type)
+	w.phrase(often, a.Home, e.tenants[k.origin.tenant])
+	w.phrase(often, a.Type)
 	w.text(a.ID, p.Principal)
 	w.text(a.UPN, p.Label)
 	w.text(a.Name)
@@ -58,43 +93,36 @@ func (e *Engine) say(v *event, position string, words []string) string {
 			if slices.Contains(ownWords, word) {
 				continue
 			}
-			w.text(word)
+			w.phrase(often, word)
 			w.text(e.word(word, v, &f), p.Address, unknownWord)
 		}
 	}
-	e.packed = w.bytes
-	return string(w.bytes)
+	e.packed, k.text = w.bytes, string(w.bytes)
 }
 
 // ownWords are those that a correlation's finding knows by itself.
 var ownWords = []string{"principal", "actor", "users", "count"}
 
-// homeOf is the tenant that a record's id begins with, as records spell it: almost always its actor's home.
-func (e *Engine) homeOf(id string) string {
-	tenant, _, _ := strings.Cut(id, "/")
-	return e.tenants[tenant]
-}
-
 // saidBy is what a record that the engine knows says.
 func (e *Engine) saidBy(k *kept) said {
-	if k == nil || k.said == "" {
+	if k == nil || k.said() == "" {
 		return said{}
 	}
-	r := &reader{bytes: k.said}
-	p := finding.Proof{Record: k.id, Time: time.Unix(0, k.time).UTC()}
-	p.Category = r.text()
-	p.Operation = r.text()
-	p.Result = r.text()
+	r, often := &reader{bytes: k.said()}, k.bucket.phrases
+	p := finding.Proof{Record: k.id(), Time: time.Unix(0, k.time).UTC()}
+	p.Category = r.phrase(often, k.origin.category)
+	p.Operation = r.phrase(often)
+	p.Result = r.phrase(often)
 	p.Correlation = r.text()
 	p.Principal = r.text()
 	p.Label = r.text(p.Principal)
 	p.Address = r.text()
-	p.Country = r.text()
-	p.Agent = r.text()
+	p.Country = r.phrase(often)
+	p.Agent = r.phrase(often)
 	p.Device = r.text()
 	p.Session = r.text(p.Correlation)
 	p.Positions = r.texts()
-	a := finding.Principal{Home: r.text(e.homeOf(k.id)), Type: r.text()}
+	a := finding.Principal{Home: r.phrase(often, e.tenants[k.origin.tenant]), Type: r.phrase(often)}
 	a.ID = r.text(p.Principal)
 	a.UPN = r.text(p.Label)
 	a.Name, a.AppID, a.Privileged, a.Roles = r.text(), r.text(), directory.Known(r.text()), r.texts()
@@ -103,7 +131,7 @@ func (e *Engine) saidBy(k *kept) said {
 		if words == nil {
 			words = map[string]string{}
 		}
-		word := r.text()
+		word := r.phrase(often)
 		words[word] = r.text(p.Address, unknownWord)
 	}
 	return said{p, a, words}
@@ -118,10 +146,10 @@ const (
 
 // principalOf tells the principals of records apart, whatever their spelling, without unpacking more than that.
 func principalOf(k *kept) string {
-	if k == nil || k.said == "" {
+	if k == nil || k.said() == "" {
 		return ""
 	}
-	r := &reader{bytes: k.said}
+	r := &reader{bytes: k.said()}
 	for range principalAt {
 		r.skip()
 	}
@@ -130,10 +158,10 @@ func principalOf(k *kept) string {
 
 // actorOf does so with those who acted.
 func actorOf(k *kept) string {
-	if k == nil || k.said == "" {
+	if k == nil || k.said() == "" {
 		return ""
 	}
-	r := &reader{bytes: k.said}
+	r := &reader{bytes: k.said()}
 	for range positionsAt {
 		r.skip()
 	}

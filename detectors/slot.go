@@ -97,9 +97,9 @@ func (e *Engine) slot(c *correlation, s sigma.Slot) {
 		have = append(have, made.String())
 		e.tell(have[0], made, s, e.gather(sigma.Records(s.Items)), nil, finding.Principal{Type: record.Tenant, ID: tenant, Home: tenant})
 	default:
-		own, others := map[string][]*sigma.Item{}, []*sigma.Item(nil)
+		own, others := map[string][]*sigma.Entry{}, []*sigma.Entry(nil)
 		for _, it := range s.Items {
-			if it.Rule != c.principal {
+			if c.over.Rules[it.Rule()] != c.principal {
 				others = append(others, it)
 				continue
 			}
@@ -149,7 +149,7 @@ func (e *Engine) revise(s *slot, count int) {
 }
 
 // tell makes or revises a finding from all the records that it stands on: those around, and its own.
-func (e *Engine) tell(id string, made place, in sigma.Slot, around *gathered, own []*sigma.Item, principal finding.Principal) {
+func (e *Engine) tell(id string, made place, in sigma.Slot, around *gathered, own []*sigma.Entry, principal finding.Principal) {
 	all := around.with(e, own)
 	s := e.slots[id]
 	if s == nil {

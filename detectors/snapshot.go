@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"cordon/detectors/sigma"
 	"cordon/internal/directory"
 	"cordon/internal/finding"
 )
@@ -91,7 +90,7 @@ func (p *Plan) digests() map[string]string {
 
 func (e *Engine) packBucket(b *bucket) []byte {
 	w := &writer{}
-	b.known = slices.DeleteFunc(b.known, func(k *kept) bool { return e.records[k.id] != k })
+	b.known = slices.DeleteFunc(b.known, func(k *kept) bool { return !e.records.Has(k) })
 	b.slots = slices.DeleteFunc(b.slots, func(s *slot) bool { return e.slots[s.finding.ID] != s })
 	old := len(b.facts)
 	b.facts = slices.DeleteFunc(b.facts, func(f directory.Fact) bool { return e.buckets.newest.Sub(f.At) > factsFor })
@@ -99,6 +98,7 @@ func (e *Engine) packBucket(b *bucket) []byte {
 	if len(b.known)+len(b.slots)+len(b.facts) == 0 {
 		return nil
 	}
+	w.texts(b.phrases)
 	w.number(uint64(len(b.known)))
 	for _, k := range b.known {
 		e.packKnown(w, k)
@@ -125,23 +125,12 @@ func packJSON(v any) string {
 }
 
 func (e *Engine) packKnown(w *writer, k *kept) {
-	w.text(k.id)
+	w.name(k.origin.text)
+	w.text(k.rest())
 	w.signed(k.time)
-	w.text(k.said)
+	w.text(k.said())
 	w.number(uint64(k.fullest))
-	held := slices.DeleteFunc(slices.Clone(k.held), func(h held) bool { _, there := h.item.Group(); return !there })
-	w.number(uint64(len(held)))
-	for _, h := range held {
-		group, _ := h.item.Group()
-		w.name(h.by.to.rule.Name)
-		w.name(h.item.Rule)
-		w.name(group.Tenant)
-		w.text(group.Key)
-		w.texts(h.item.Values)
-		w.texts(h.item.Fields)
-		w.flag(h.item.Unconfirmed)
-		w.number(uint64(h.item.Size))
-	}
+	e.packItems(w, k)
 	n := 0
 	for s := k.singles; s != nil; s = s.next {
 		n++
@@ -161,8 +150,12 @@ func (e *Engine) packKnown(w *writer, k *kept) {
 		w.flag(s.settled)
 		w.texts(s.unread)
 	}
-	w.number(uint64(len(k.suppressed)))
-	for _, s := range k.suppressed {
+	n = 0
+	for s := k.suppressed; s != nil; s = s.next {
+		n++
+	}
+	w.number(uint64(n))
+	for s := k.suppressed; s != nil; s = s.next {
 		w.name(e.rules[s.rule].Name)
 		w.name(s.by)
 		w.number(uint64(s.size))
@@ -242,6 +235,9 @@ func (p *Plan) correlation(name string) *correlation {
 
 func (e *Engine) loadBucket(r *reader, b *bucket, unchanged func(name string) bool) {
 	for range r.count() {
+		b.phrases = append(b.phrases, strings.Clone(r.text()))
+	}
+	for range r.count() {
 		k := e.loadKnown(r, unchanged)
 		if r.err != nil {
 			return
@@ -249,7 +245,6 @@ func (e *Engine) loadBucket(r *reader, b *bucket, unchanged func(name string) bo
 		k.bucket = b
 		b.known = append(b.known, k)
 		b.holds(k.time)
-		e.records[k.id] = k
 	}
 	for range r.count() {
 		s := &slot{rule: e.correlation(r.name()), bucket: b}
@@ -297,23 +292,10 @@ func unpackJSON(r *reader, into any) {
 }
 
 func (e *Engine) loadKnown(r *reader, unchanged func(name string) bool) *kept {
-	k := &kept{id: r.text(), time: r.signed(), said: r.text(), fullest: int32(r.number())}
-	k.sum = hash(k.id)
-	for range r.count() {
-		correlation, rule, tenant, key := r.name(), r.name(), r.name(), r.text()
-		it := sigma.Item{ID: k.id, Time: time.Unix(0, k.time).UTC(), Rule: rule, Values: r.texts(), Fields: r.texts(), Unconfirmed: r.flag(), Size: int32(r.number())}
-		place, ok := e.places[rule]
-		if r.err != nil || !ok || !unchanged(rule) || !unchanged(correlation) {
-			continue
-		}
-		for _, f := range e.inlets[place] {
-			if f.to.rule.Name == correlation {
-				now, _ := e.windows[f.to.at].Put(nil, sigma.Group{Tenant: e.tenant(tenant), Key: key}, it)
-				now.Of = k
-				k.hold(f, now)
-			}
-		}
-	}
+	k := e.keep(r.name()+r.text(), r.signed())
+	k.text += r.text()
+	k.fullest = int32(r.number())
+	e.loadItems(r, k, unchanged)
 	for range r.count() {
 		name := r.name()
 		s := &single{of: k}
@@ -338,7 +320,7 @@ func (e *Engine) loadKnown(r *reader, unchanged func(name string) bool) *kept {
 	for range r.count() {
 		rule, by, size := r.name(), r.name(), int32(r.number())
 		if place, ok := e.places[rule]; ok && unchanged(rule) {
-			k.suppressed = append(k.suppressed, suppression{place, by, size})
+			k.suppressed = &suppression{place, by, size, k.suppressed}
 		}
 	}
 	return k

@@ -4,72 +4,14 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"cordon/detectors/keyed"
 )
-
-// Item is a record that a rule of a correlation matched, or the closing of a window of a correlation that another
-// one refers to.
-type Item struct {
-	ID          string // the record's id; the same id again replaces the item
-	Time        time.Time
-	Rule        string
-	Values      []string // of the field that is counted
-	Fields      []string // what correlations above group by and count, in the order of their caller
-	Of          any      // what the caller keeps of it
-	Unconfirmed bool     // it matched for want of a field
-	told        closing  // as what correlations above know it
-	order       int16    // of its rule in the correlation
-	Size        int32    // a revision that says less replaces nothing
-
-	number int32   // what it counts as (tally.go); 0 while nobody has asked
-	window *window // of a closing
-	closer *Item   // of a closing: one record may close windows of several groups, and under several rules
-	group  *group  // that it stands in; nil once it is gone
-}
-
-// Group is where the item is counted; ok is false once it has been replaced or removed.
-func (it *Item) Group() (key Group, ok bool) {
-	if it.group == nil {
-		return Group{}, false
-	}
-	return it.group.key, true
-}
-
-// Group is where items are counted apart from others.
-type Group struct{ Tenant, Key string }
-
-// closing says whether a window that meets the condition closes with an item.
-type closing uint8
-
-const (
-	closesNone closing = iota
-	closesUnconfirmed
-	closes
-)
-
-type itemKey struct {
-	id, rule string
-	closer   *Item
-}
-
-func (it *Item) key() itemKey { return itemKey{it.ID, it.Rule, it.closer} }
-
-// window is (from, to] of the items of a group.
-type window struct {
-	of       *group
-	from, to time.Time
-}
-
-// group are the items of one group. There are as many as principals: what few of them need stands in the Correlator.
-type group struct {
-	key    Group
-	items  []*Item // by time, rule and id once tidy
-	untidy bool
-}
 
 // Slot is the number of the timespan in which a window closes: a part of the finding's identity.
-func (c *Correlation) Slot(t time.Time) int64 {
-	return floorDiv(t.UnixNano(), int64(c.Timespan))
-}
+func (c *Correlation) Slot(t time.Time) int64 { return c.slot(t.UnixNano()) }
+
+func (c *Correlation) slot(t int64) int64 { return floorDiv(t, int64(c.Timespan)) }
 
 func floorDiv(a, b int64) int64 {
 	q := a / b
@@ -86,20 +28,22 @@ type Correlator struct {
 	c       *Correlation
 	name    string
 	above   bool // closings are asked for
-	groups  map[Group]*group
-	places  map[itemKey]*Item    // of what was added by its id
+	groups  *keyed.Set[*group]
+	tenants map[string]*tenant
+	places  map[itemKey]*Entry   // of what was added by its id
 	dirty   map[*group]*touched  // since they were looked at
 	crowds  map[*group]*crowd    // of large groups
-	waiting map[*group][]*Item   // that the watermark has not passed
+	waiting map[*group][]*Entry  // that the watermark has not passed
 	passed  map[string]time.Time // by tenant: windows that close later wait for the watermark
-	gone    map[*group][]*Item   // that had closed a window when they were taken away
+	gone    map[*group][]*Entry  // that had closed a window when they were taken away
 
 	reach     time.Duration
 	forgotten time.Time
 
 	large          int // how many items of a group are looked at whenever one is added
 	few            numbers
-	all, confirmed tally // used for one slot after another
+	texts, key     []byte // used for one item after another
+	all, confirmed tally  // used for one slot after another
 }
 
 // touched is what came to a group, or went, since it was looked at.
@@ -119,64 +63,60 @@ const large = 64
 
 // NewCorrelator returns an empty one for the correlation of this name; above says that another refers to it.
 func NewCorrelator(name string, c *Correlation, above bool) *Correlator {
-	return &Correlator{c: c, name: name, above: above, groups: map[Group]*group{}, places: map[itemKey]*Item{}, dirty: map[*group]*touched{}, crowds: map[*group]*crowd{},
-		waiting: map[*group][]*Item{}, passed: map[string]time.Time{}, gone: map[*group][]*Item{}, reach: c.Timespan, large: large, all: newTally(c), confirmed: newTally(c)}
+	return &Correlator{c: c, name: name, above: above, groups: keyed.New[*group](), tenants: map[string]*tenant{}, places: map[itemKey]*Entry{}, dirty: map[*group]*touched{}, crowds: map[*group]*crowd{},
+		waiting: map[*group][]*Entry{}, passed: map[string]time.Time{}, gone: map[*group][]*Entry{}, reach: c.Timespan, large: large, all: newTally(c), confirmed: newTally(c)}
 }
 
-// Add takes an item of a group, and says whether it is the fullest of its id.
+// order is the place of an item's rule in the correlation.
+func (c *Correlator) order(it *Item) int16 { return int16(slices.Index(c.c.Rules, it.Rule)) }
+
+// Add takes an item of a group, and says whether it is the fullest of its record.
 func (c *Correlator) Add(key Group, it Item) bool {
-	place := it.key()
+	place := keyOf(it.Of, c.order(&it), it.closing)
 	now, ok := c.Put(c.places[place], key, it)
 	c.places[place] = now
 	return ok
 }
 
 // Put takes an item of a group in place of the one that it is a revision of, nil where there is none. It returns the
-// one that stands now, and whether that is the new one: not where it says less, or the same.
-func (c *Correlator) Put(old *Item, key Group, it Item) (*Item, bool) {
+// one that stands now, and whether that is the new one: not where it says less, or the same. Texts are copied.
+func (c *Correlator) Put(old *Entry, key Group, it Item) (*Entry, bool) {
+	c.texts = it.pack(c.texts[:0], key.Key)
 	if old != nil && old.group != nil {
-		if old.Size > it.Size || old.same(key, it) {
+		if old.Size > it.Size || old.same(key, &it, c.texts) {
 			return old, false
 		}
 		c.Take(old)
 	}
-	g := c.groups[key]
-	if g == nil {
-		g = &group{key: key}
-		c.groups[key] = g
-	}
-	it.group, it.order, it.told, it.number = g, int16(slices.Index(c.c.Rules, it.Rule)), closesNone, 0
-	if n := len(g.items); n > 0 && compareItems(g.items[n-1], &it) > 0 {
+	g := c.group(key)
+	now := &Entry{Of: it.Of, By: it.By, Size: it.Size, time: it.Time.UnixNano(), packed: string(c.texts), group: g, closing: it.closing,
+		order: c.order(&it), Unconfirmed: it.Unconfirmed}
+	if n := len(g.items); n > 0 && compareItems(g.items[n-1], now) > 0 {
 		g.untidy = true
 	}
-	g.items = append(g.items, &it)
-	c.touch(g, it.Time)
+	g.items = append(g.items, now)
+	c.touch(g, now.time)
 	if c.c.Waits() && it.Time.After(c.passed[key.Tenant]) {
-		c.waiting[g] = append(c.waiting[g], &it)
+		c.waiting[g] = append(c.waiting[g], now)
 	}
-	return &it, true
-}
-
-// same says that an item is there already, word for word.
-func (it *Item) same(key Group, other Item) bool {
-	return it.group.key == key && it.Time.Equal(other.Time) && it.Size == other.Size && it.Unconfirmed == other.Unconfirmed && it.window == nil && other.window == nil &&
-		slices.Equal(it.Values, other.Values) && slices.Equal(it.Fields, other.Fields)
+	return now, true
 }
 
 // Remove takes away an item that was added.
 func (c *Correlator) Remove(it Item) {
-	if old := c.places[it.key()]; old != nil {
+	place := keyOf(it.Of, c.order(&it), it.closing)
+	if old := c.places[place]; old != nil {
 		c.Take(old)
-		delete(c.places, it.key())
+		delete(c.places, place)
 	}
 }
 
 // Take takes away an item that a revision contradicts.
-func (c *Correlator) Take(it *Item) {
+func (c *Correlator) Take(it *Entry) {
 	if it.group == nil {
 		return
 	}
-	c.touch(it.group, it.Time)
+	c.touch(it.group, it.time)
 	if it.told != closesNone {
 		c.gone[it.group], it.told = append(c.gone[it.group], it), closesNone
 	}
@@ -185,11 +125,11 @@ func (c *Correlator) Take(it *Item) {
 }
 
 // touch marks the slots in which a window closes that holds an item of this time.
-func (c *Correlator) touch(g *group, t time.Time) {
-	c.mark(g, c.c.Slot(t))
-	c.mark(g, c.c.Slot(t.Add(c.c.Timespan-1)))
+func (c *Correlator) touch(g *group, t int64) {
+	c.mark(g, c.c.slot(t))
+	c.mark(g, c.c.slot(t+int64(c.c.Timespan)-1))
 	d := c.dirty[g]
-	d.since = min(d.since, t.UnixNano())
+	d.since = min(d.since, t)
 }
 
 func (c *Correlator) mark(g *group, slot int64) {
@@ -214,14 +154,14 @@ func (c *Correlator) PassTo(tenant string, mark time.Time) {
 	}
 	c.passed[tenant] = mark
 	for g, waiting := range c.waiting {
-		if g.key.Tenant != tenant {
+		if g.tenant.name != tenant {
 			continue
 		}
-		waiting = slices.DeleteFunc(waiting, func(it *Item) bool {
-			if it.Time.After(mark) {
+		waiting = slices.DeleteFunc(waiting, func(it *Entry) bool {
+			if time.Unix(0, it.time).After(mark) {
 				return it.group == nil
 			}
-			c.mark(g, c.c.Slot(it.Time))
+			c.mark(g, c.c.slot(it.time))
 			return true
 		})
 		if c.waiting[g] = waiting; len(waiting) == 0 {
@@ -237,12 +177,7 @@ var endOfTime = time.Unix(1<<40, 0)
 
 // Touch has a slot looked at, whether or not anything stands in it.
 func (c *Correlator) Touch(key Group, slot int64) {
-	g := c.groups[key]
-	if g == nil {
-		g = &group{key: key}
-		c.groups[key] = g
-	}
-	c.mark(g, slot)
+	c.mark(c.group(key), slot)
 }
 
 // frozen says that some of a slot's windows reach behind what was forgotten: what is said of it stays.
@@ -258,34 +193,36 @@ func (c *Correlator) Forget(t time.Time) {
 	if t.After(c.forgotten) {
 		c.forgotten = t
 	}
-	for key, g := range c.groups {
+	before := t.UnixNano()
+	var empty []*group
+	for g := range c.groups.All() {
 		g.tidy()
-		keep := g.after(t.Add(-1))
+		keep := g.after(before - 1)
 		if keep == len(g.items) {
-			c.forget(g.items)
-			delete(c.groups, key)
-			delete(c.dirty, g)
-			delete(c.waiting, g)
-			delete(c.gone, g)
-			delete(c.crowds, g)
+			empty = append(empty, g)
 			continue
 		}
 		if keep > 0 {
 			c.forget(g.items[:keep])
 			delete(c.crowds, g)
-			g.items = append([]*Item(nil), g.items[keep:]...)
+			g.only = [1]*Entry{}
+			g.items = append(g.only[:0], g.items[keep:]...)
 		}
 		if waiting := c.waiting[g]; len(waiting) > 0 {
-			c.waiting[g] = slices.DeleteFunc(waiting, func(it *Item) bool { return it.Time.Before(t) })
+			c.waiting[g] = slices.DeleteFunc(waiting, func(it *Entry) bool { return it.time < before })
 		}
+	}
+	for _, g := range empty {
+		c.forget(g.items)
+		c.leave(g)
 	}
 }
 
-func (c *Correlator) forget(items []*Item) {
+func (c *Correlator) forget(items []*Entry) {
 	for _, it := range items {
 		it.group = nil
 		if len(c.places) > 0 {
-			delete(c.places, it.key())
+			delete(c.places, keyOf(it.Of, it.order, it.closing))
 		}
 	}
 }

@@ -54,7 +54,7 @@ func naively(c *Correlation, items []grouped) found {
 		}
 		at := place{closer.group, c.Slot(closer.Time)}
 		for _, it := range window {
-			ids[at] = append(ids[at], it.ID)
+			ids[at] = append(ids[at], it.Of.Key())
 		}
 		proven[at] = proven[at] || !closer.Unconfirmed && c.Range.Holds(countNaively(c, sure))
 	}
@@ -70,7 +70,7 @@ func countNaively(c *Correlation, window []Item) int {
 	for _, it := range window {
 		switch c.Type {
 		case "event_count":
-			seen[it.ID] = true
+			seen[it.Of.Key()] = true
 		case "value_count":
 			for _, v := range it.Values {
 				seen[strings.ToLower(v)] = true
@@ -135,7 +135,7 @@ func TestCorrelationsMeanWhatTheSpecificationSays(t *testing.T) {
 			c := randomCorrelation(r)
 			var items, arriving []grouped
 			for i := range r.IntN(10) {
-				it := grouped{pick(r, "g", "h"), Item{ID: fmt.Sprint("r", i), Rule: pick(r, c.Rules...), Values: []string{pick(r, "", "u", "U", "v", "w", "x")}, Size: 9,
+				it := grouped{pick(r, "g", "h"), Item{Of: id(fmt.Sprint("r", i)), Rule: pick(r, c.Rules...), Values: []string{pick(r, "", "u", "U", "v", "w", "x")}, Size: 9,
 					// Often at one time, often exactly a timespan apart.
 					Unconfirmed: r.IntN(4) == 0, Time: start.Add(time.Duration(r.IntN(24)-12) * 15 * time.Second)}}
 				items = append(items, it)
@@ -156,7 +156,7 @@ func TestCorrelationsMeanWhatTheSpecificationSays(t *testing.T) {
 					delete(got, fmt.Sprint(s.Group.Key, " ", s.Number))
 					var ids []string
 					for _, it := range Records(s.Items) {
-						ids = append(ids, it.ID)
+						ids = append(ids, it.Of.Key())
 					}
 					if len(ids) > 0 {
 						got.put(s.Group.Key, s.Number, ids, s.Unconfirmed)
@@ -196,7 +196,7 @@ func TestACorrelationOfACorrelation(t *testing.T) {
 			low, high := NewCorrelator("below", below, true), NewCorrelator("above", above, false)
 			var items []Item
 			for i := range r.IntN(12) {
-				items = append(items, Item{ID: fmt.Sprint("r", i), Rule: pick(r, "a", "a", "b"), Time: start.Add(time.Duration(r.IntN(24)-12) * 15 * time.Second)})
+				items = append(items, Item{Of: id(fmt.Sprint("r", i)), Rule: pick(r, "a", "a", "b"), Time: start.Add(time.Duration(r.IntN(24)-12) * 15 * time.Second)})
 			}
 			got := map[int64][]string{}
 			look := func() {
@@ -211,7 +211,7 @@ func TestACorrelationOfACorrelation(t *testing.T) {
 				for _, s := range high.Changed() {
 					var ids []string
 					for _, it := range Records(s.Items) {
-						ids = append(ids, it.ID)
+						ids = append(ids, it.Of.Key())
 					}
 					slices.Sort(ids)
 					if got[s.Number] = slices.Compact(ids); len(ids) == 0 {
@@ -242,18 +242,18 @@ func TestACorrelationOfACorrelation(t *testing.T) {
 			for _, closer := range items {
 				if closer.Rule == "b" {
 					upper = append(upper, closer)
-					stands["b"+closer.ID] = []string{closer.ID}
+					stands["b"+closer.Of.Key()] = []string{closer.Of.Key()}
 					continue
 				}
 				var ids []string
 				for _, it := range items {
 					if it.Rule == "a" && inWindow(it, closer, below.Timespan) {
-						ids = append(ids, it.ID)
+						ids = append(ids, it.Of.Key())
 					}
 				}
 				if below.Range.Holds(len(ids)) {
-					upper = append(upper, Item{ID: closer.ID, Time: closer.Time, Rule: "below"})
-					stands["below"+closer.ID] = ids
+					upper = append(upper, Item{Of: closer.Of, Time: closer.Time, Rule: "below"})
+					stands["below"+closer.Of.Key()] = ids
 				}
 			}
 			want := map[int64][]string{}
@@ -269,7 +269,7 @@ func TestACorrelationOfACorrelation(t *testing.T) {
 				}
 				slot := above.Slot(closer.Time)
 				for _, it := range window {
-					want[slot] = append(want[slot], stands[it.Rule+it.ID]...)
+					want[slot] = append(want[slot], stands[it.Rule+it.Of.Key()]...)
 				}
 				slices.Sort(want[slot])
 				want[slot] = slices.Compact(want[slot])

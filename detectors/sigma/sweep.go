@@ -14,7 +14,7 @@ type Slot struct {
 	Number      int64
 	Time        time.Time // when the first of its windows closes
 	Unconfirmed bool      // no window meets the condition by confirmed items alone
-	Items       []*Item   // of all its windows, each once
+	Items       []*Entry  // of all its windows, each once
 	Closings    []Item    // for correlations above: those that are new, or whose windows hold something else now
 	Gone        []Item    // closings that were told before and are none any more
 }
@@ -52,9 +52,7 @@ func (c *Correlator) changed(due func(*group) bool) []Slot {
 		delete(c.dirty, g)
 		delete(c.gone, g)
 		if len(g.items) == 0 {
-			delete(c.groups, g.key)
-			delete(c.waiting, g)
-			delete(c.crowds, g)
+			c.leave(g)
 		}
 	}
 	slices.SortFunc(out, func(a, b Slot) int {
@@ -81,51 +79,42 @@ func (c *Correlator) numbersOf(g *group) *numbers {
 	return &c.few
 }
 
-func compareItems(a, b *Item) int {
-	if d := a.Time.Compare(b.Time); d != 0 {
+func compareItems(a, b *Entry) int {
+	if d := cmp.Compare(a.time, b.time); d != 0 {
 		return d
 	}
-	if d := int(a.order) - int(b.order); d != 0 {
+	if d := cmp.Compare(a.order, b.order); d != 0 {
 		return d
 	}
-	return strings.Compare(a.ID, b.ID)
-}
-
-func (g *group) tidy() {
-	if !g.untidy {
-		return
-	}
-	g.items = slices.DeleteFunc(g.items, func(it *Item) bool { return it.group == nil })
-	slices.SortFunc(g.items, compareItems)
-	g.untidy = false
+	return a.Of.Compare(b.Of)
 }
 
 // after is the place of the first item later than t.
-func (g *group) after(t time.Time) int {
-	return sort.Search(len(g.items), func(i int) bool { return g.items[i].Time.After(t) })
+func (g *group) after(t int64) int {
+	return sort.Search(len(g.items), func(i int) bool { return g.items[i].time > t })
 }
 
 // look sweeps over one slot: windows end with each of its items, in turn. since is the earliest time of what has
 // changed.
 func (c *Correlator) look(g *group, number, since int64, n *numbers) Slot {
-	s := Slot{Group: g.key, Number: number, Unconfirmed: true}
-	begin := time.Unix(0, number*int64(c.c.Timespan)).UTC()
-	at := g.after(begin.Add(-1))
-	end := g.after(begin.Add(c.c.Timespan - 1))
+	s := Slot{Group: g.name(), Number: number, Unconfirmed: true}
+	span := int64(c.c.Timespan)
+	begin := number * span
+	at := g.after(begin - 1)
+	end := g.after(begin + span - 1)
 	from := at
 	if at < end {
-		from = g.after(begin.Add(-c.c.Timespan))
+		from = g.after(begin - span)
 	}
 	all, confirmed := &c.all, &c.confirmed
 	all.begin(n)
 	confirmed.begin(n)
-	passed := c.passed[g.key.Tenant]
-	touched := time.Unix(0, since)
+	passed := c.passed[g.tenant.name]
 	told, next := from, from // items before told are in s.Items; items before next are counted
 	for at < end {
-		now := g.items[at].Time
+		now := g.items[at].time
 		batch := at + 1 // items of the same time belong to the window, whatever their id
-		for batch < len(g.items) && g.items[batch].Time.Equal(now) {
+		for batch < len(g.items) && g.items[batch].time == now {
 			batch++
 		}
 		for ; next < batch; next++ {
@@ -134,24 +123,24 @@ func (c *Correlator) look(g *group, number, since int64, n *numbers) Slot {
 				confirmed.add(g.items[next])
 			}
 		}
-		opens := now.Add(-c.c.Timespan)
-		for ; !g.items[from].Time.After(opens); from++ {
+		opens := now - span
+		for ; g.items[from].time <= opens; from++ {
 			all.drop(g.items[from])
 			if !g.items[from].Unconfirmed {
 				confirmed.drop(g.items[from])
 			}
 		}
-		holds := c.c.Range.Holds(all.count(opens)) && !(c.c.Waits() && now.After(passed))
+		holds := c.c.Range.Holds(all.count(opens)) && !(c.c.Waits() && time.Unix(0, now).After(passed))
 		if holds {
 			if s.Time.IsZero() {
-				s.Time = now
+				s.Time = time.Unix(0, now).UTC()
 			}
 			told = max(told, from)
 			s.Items = append(s.Items, g.items[told:batch]...)
 			told = batch
 		}
 		proven := holds && c.c.Range.Holds(confirmed.count(opens))
-		anew := !now.Before(touched)
+		anew := now >= since
 		for _, closer := range g.items[at:batch] {
 			is := closesNone
 			switch {
@@ -172,22 +161,22 @@ func (c *Correlator) look(g *group, number, since int64, n *numbers) Slot {
 		if c.above && holds && anew {
 			w := &window{g, opens, now}
 			for _, closer := range g.items[at:batch] {
-				s.Closings = append(s.Closings, Item{ID: closer.ID, Time: now, Rule: c.name, Of: closer.Of, Unconfirmed: closer.told == closesUnconfirmed, Fields: closer.Fields, window: w, closer: closer})
+				s.Closings = append(s.Closings, Item{Of: closer.Of, Time: time.Unix(0, now).UTC(), Rule: c.name, Unconfirmed: closer.told == closesUnconfirmed, Fields: closer.Fields(), closing: &closing{w, closer}})
 			}
 		}
 		at = batch
 	}
 	for _, it := range c.gone[g] {
-		if c.above && c.c.Slot(it.Time) == number && it.told == closesNone {
-			s.Gone = append(s.Gone, Item{ID: it.ID, Rule: c.name, closer: it})
+		if c.above && c.c.slot(it.time) == number && it.told == closesNone {
+			s.Gone = append(s.Gone, Item{Of: it.Of, Rule: c.name, closing: &closing{by: it}})
 		}
 	}
 	return s
 }
 
 // Records are the records that items stand for, those below closings included, each once for each rule.
-func Records(items []*Item) []*Item {
-	var out []*Item
+func Records(items []*Entry) []*Entry {
+	var out []*Entry
 	var windows map[*group][]*window
 	var last *group
 	var ofLast []*window // closings of one group stand beside each other
@@ -197,12 +186,12 @@ func Records(items []*Item) []*Item {
 		}
 	}
 	for _, it := range items {
-		w := it.window
-		switch {
-		case w == nil:
+		if it.closing == nil {
 			out = append(out, it)
 			continue
-		case w.of != last:
+		}
+		w := it.closing.window
+		if w.of != last {
 			if put(); windows == nil {
 				windows = map[*group][]*window{}
 			}
@@ -215,15 +204,15 @@ func Records(items []*Item) []*Item {
 	put()
 	for g, ws := range windows {
 		g.tidy()
-		slices.SortFunc(ws, func(a, b *window) int { return a.from.Compare(b.from) }) // all of one length
-		var below []*Item
+		slices.SortFunc(ws, func(a, b *window) int { return cmp.Compare(a.from, b.from) }) // all of one length
+		var below []*Entry
 		first, end := 0, 0
 		for _, w := range ws {
-			if first < len(g.items) && !g.items[first].Time.After(w.from) {
+			if first < len(g.items) && g.items[first].time <= w.from {
 				first = g.after(w.from)
 			}
 			first = max(first, end)
-			for end = max(end, first); end < len(g.items) && !g.items[end].Time.After(w.to); end++ {
+			for end = max(end, first); end < len(g.items) && g.items[end].time <= w.to; end++ {
 			}
 			below = append(below, g.items[first:end]...)
 			first = end

@@ -1,9 +1,6 @@
 package sigma
 
-import (
-	"strings"
-	"time"
-)
+import "math"
 
 // numbers are those of what items count as: values, ids or rules. A sweep over a window counts by numbers, each of which
 // is looked up once for an item and not once for a sweep.
@@ -20,14 +17,14 @@ func (n *numbers) clear() {
 	n.many = n.many[:0]
 }
 
-func unnumber(items []*Item) {
+func unnumber(items []*Entry) {
 	for _, it := range items {
 		it.number = 0
 	}
 }
 
 // number makes sure that an item has one: above zero it is that of what it counts as, below zero the place of several.
-func (n *numbers) number(c *Correlation, it *Item) {
+func (n *numbers) number(c *Correlation, it *Entry) {
 	if it.number != 0 {
 		return
 	}
@@ -58,22 +55,18 @@ func (n *numbers) number(c *Correlation, it *Item) {
 }
 
 // keys are what an item counts as.
-func keys(c *Correlation, it *Item, visit func(string)) {
+func keys(c *Correlation, it *Entry, visit func(string)) {
 	switch c.Type {
 	case "event_count":
-		if it.window != nil {
-			visit(it.Rule + "\x00" + it.ID) // a closing is no record: it counts beside the one that closed it
+		if it.closing != nil {
+			visit(c.Rules[it.order] + "\x00" + it.Of.Key()) // a closing is no record: it counts beside the one that closed it
 		} else {
-			visit(it.ID)
+			visit(it.Of.Key())
 		}
 	case "value_count":
-		for _, v := range it.Values {
-			if v != "" {
-				visit(strings.ToLower(v))
-			}
-		}
+		it.counted(visit)
 	case "temporal":
-		visit(it.Rule)
+		visit(c.Rules[it.order])
 	}
 }
 
@@ -86,14 +79,16 @@ type tally struct {
 
 	// Of temporal_ordered: the latest time at which a chain began that has so many links (less one) and ends with a
 	// rule. A later beginning serves every later window better, so nothing need be taken back.
-	chains [][]time.Time
+	chains [][]int64 // never where there is none
 }
+
+const never = math.MinInt64
 
 func newTally(c *Correlation) tally {
 	t := tally{c: c}
 	if c.Type == "temporal_ordered" {
 		for range c.Rules {
-			t.chains = append(t.chains, make([]time.Time, len(c.Rules)))
+			t.chains = append(t.chains, make([]int64, len(c.Rules)))
 		}
 	}
 	return t
@@ -105,12 +100,14 @@ func (t *tally) begin(n *numbers) {
 	clear(t.held)
 	t.held = t.held[:0]
 	for _, of := range t.chains {
-		clear(of)
+		for links := range of {
+			of[links] = never
+		}
 	}
 }
 
 // add takes items in the order of time and, within a time, of their rules.
-func (t *tally) add(it *Item) {
+func (t *tally) add(it *Entry) {
 	if t.chains != nil {
 		t.link(it)
 		return
@@ -133,22 +130,19 @@ func (t *tally) one(n int32) {
 	}
 }
 
-func (t *tally) link(it *Item) {
+func (t *tally) link(it *Entry) {
 	rule := it.order
-	if rule < 0 {
-		return
-	}
-	t.chains[rule][0] = it.Time
+	t.chains[rule][0] = it.time
 	for before := range rule {
 		for links, began := range t.chains[before][:len(t.chains)-1] {
-			if began.After(t.chains[rule][links+1]) {
+			if began > t.chains[rule][links+1] {
 				t.chains[rule][links+1] = began
 			}
 		}
 	}
 }
 
-func (t *tally) drop(it *Item) {
+func (t *tally) drop(it *Entry) {
 	switch {
 	case t.chains != nil: // it began before the window opens, which count knows
 	case it.number > 0:
@@ -167,14 +161,14 @@ func (t *tally) less(n int32) {
 }
 
 // count is what the condition is about, of a window that opens after a time.
-func (t *tally) count(opens time.Time) int {
+func (t *tally) count(opens int64) int {
 	if t.chains == nil {
 		return t.distinct
 	}
 	most := 0
 	for _, of := range t.chains {
 		for links, began := range of {
-			if began.After(opens) {
+			if began > opens {
 				most = max(most, links+1)
 			}
 		}

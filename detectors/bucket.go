@@ -1,0 +1,112 @@
+package detectors
+
+import (
+	"math"
+	"time"
+
+	"cordon/internal/directory"
+)
+
+// bucketSize is how many things a bucket of state holds: what is written to a snapshot is the buckets that changed.
+const bucketSize = 256
+
+// bucket is a part of the engine's state, as snapshots keep it.
+type bucket struct {
+	number   int
+	changed  bool
+	left     int   // of what it holds, still there
+	earliest int64 // no record or finding of it is of an earlier time
+	known    []*kept
+	phrases  phrases // that what is kept of its records is written with
+	slots    []*slot
+	facts    []directory.Fact
+}
+
+// slotWeight is how many records a finding of a correlation counts as: it carries the proof of fifty.
+const slotWeight = 16
+
+func (b *bucket) weight() int { return len(b.known) + slotWeight*len(b.slots) + len(b.facts) }
+
+// buckets fill one after the other.
+type buckets struct {
+	all     []*bucket // by number
+	free    []int     // numbers that are empty
+	filling *bucket
+	changed int
+	newest  time.Time // of the facts
+}
+
+func newBucket(number int) *bucket { return &bucket{number: number, earliest: math.MaxInt64} }
+
+// discard has the next snapshot empty buckets of one that is not used.
+func (b *buckets) discard(old map[int][]byte) {
+	for number, bytes := range old {
+		if b.upTo(number); len(bytes) > 0 {
+			b.mark(b.all[number])
+		}
+	}
+	for _, at := range b.all {
+		b.free = append(b.free, at.number)
+	}
+}
+
+func (b *buckets) next() *bucket {
+	if b.filling != nil && b.filling.weight() < bucketSize {
+		return b.filling
+	}
+	if n := len(b.free); n > 0 {
+		b.filling, b.free = b.all[b.free[n-1]], b.free[:n-1]
+		return b.filling
+	}
+	b.filling = newBucket(len(b.all))
+	b.all = append(b.all, b.filling)
+	return b.filling
+}
+
+func (b *buckets) put(k *kept) {
+	k.bucket = b.next()
+	k.bucket.known = append(k.bucket.known, k)
+	k.bucket.left++
+	k.bucket.holds(k.time)
+	b.mark(k.bucket)
+}
+
+func (b *buckets) putSlot(s *slot) {
+	s.bucket = b.next()
+	s.bucket.slots = append(s.bucket.slots, s)
+	s.bucket.left++
+	b.mark(s.bucket)
+}
+
+func (b *bucket) holds(at int64) { b.earliest = min(b.earliest, at) }
+
+func (b *buckets) learnt(facts []directory.Fact) {
+	for _, f := range facts {
+		if f.At.After(b.newest) {
+			b.newest = f.At
+		}
+	}
+	at := b.next()
+	at.facts = append(at.facts, facts...)
+	at.left += len(facts)
+	b.mark(at)
+}
+
+func (b *buckets) mark(at *bucket) {
+	if !at.changed {
+		at.changed = true
+		b.changed++
+	}
+}
+
+func (b *buckets) touch(k *kept) { b.mark(k.bucket) }
+
+// gone takes note that one thing in a bucket is no more; an empty bucket is used again.
+func (b *buckets) gone(at *bucket) {
+	b.mark(at)
+	if at.left--; at.left > 0 || at == b.filling {
+		return
+	}
+	at.known, at.phrases, at.slots, at.facts, at.earliest = nil, nil, nil, nil, math.MaxInt64
+	b.free = append(b.free, at.number)
+}

@@ -1,0 +1,156 @@
+// Package keyed finds things by a text that they hold themselves. A map would hold the text a second time, and keep its
+// size when a wave of things has passed.
+package keyed
+
+import (
+	"hash/maphash"
+	"iter"
+	"math/bits"
+)
+
+// Thing is what a Set holds: a pointer, as a rule. Its key stays the same as long as a Set holds it.
+type Thing interface {
+	comparable
+	Key() string
+}
+
+// Set holds things, one of a key. Who chooses keys cannot make it slow: where they stand is this process's secret.
+type Set[T Thing] struct {
+	seed  maphash.Seed
+	parts [1 << partBits]part[T] // each grows for itself, so that no one growth takes long
+	held  int
+}
+
+const partBits = 4
+
+// part has its things at the place that their hash says, or at the next free ones.
+type part[T Thing] struct {
+	tags   []uint8 // a few bits of the hash, so that others are rarely looked at; 0 where nothing is
+	things []T
+	held   int
+}
+
+// New returns an empty set.
+func New[T Thing]() *Set[T] { return &Set[T]{seed: maphash.MakeSeed()} }
+
+// Len is how many things there are.
+func (s *Set[T]) Len() int { return s.held }
+
+// Get is the thing of a key, nil where there is none.
+func (s *Set[T]) Get(key []byte) (none T) {
+	h := maphash.Bytes(s.seed, key)
+	p := s.part(h)
+	if at, ok := find(p, h, key); ok {
+		return p.things[at]
+	}
+	return none
+}
+
+// Has says that this very thing is held.
+func (s *Set[T]) Has(x T) bool {
+	h := maphash.String(s.seed, x.Key())
+	p := s.part(h)
+	at, ok := find(p, h, x.Key())
+	return ok && p.things[at] == x
+}
+
+// Put takes a thing, in place of one that has its key.
+func (s *Set[T]) Put(x T) {
+	h := maphash.String(s.seed, x.Key())
+	p := s.part(h)
+	at, ok := find(p, h, x.Key())
+	if ok {
+		p.things[at] = x
+		return
+	}
+	if 4*(p.held+1) > 3*len(p.tags) {
+		s.resize(p, len(p.tags)+len(p.tags)/2+4)
+		at, _ = find(p, h, x.Key())
+	}
+	p.tags[at], p.things[at] = tag(h), x
+	p.held++
+	s.held++
+}
+
+// Delete lets the thing of a key go, if there is one.
+func (s *Set[T]) Delete(key string) {
+	h := maphash.String(s.seed, key)
+	p := s.part(h)
+	free, ok := find(p, h, key)
+	if !ok {
+		return
+	}
+	for at := p.next(free); p.tags[at] != 0; at = p.next(at) { // those behind come forward, but not before their places
+		home := p.home(maphash.String(s.seed, p.things[at].Key()))
+		if free < at && free < home && home <= at || at < free && (free < home || home <= at) {
+			continue
+		}
+		p.tags[free], p.things[free] = p.tags[at], p.things[at]
+		free = at
+	}
+	var none T
+	p.tags[free], p.things[free] = 0, none
+	p.held--
+	s.held--
+	if 4*p.held < len(p.tags) {
+		s.resize(p, 2*p.held)
+	}
+}
+
+// All are the things, in no order. None may be put or deleted meanwhile.
+func (s *Set[T]) All() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for i := range s.parts {
+			for at, tag := range s.parts[i].tags {
+				if tag != 0 && !yield(s.parts[i].things[at]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (s *Set[T]) part(h uint64) *part[T] { return &s.parts[h>>(64-partBits)] }
+
+func tag(h uint64) uint8 { return max(1, uint8(h)) }
+
+func (p *part[T]) home(h uint64) int {
+	at, _ := bits.Mul64(h<<partBits, uint64(len(p.tags)))
+	return int(at)
+}
+
+func (p *part[T]) next(at int) int {
+	if at++; at == len(p.tags) {
+		return 0
+	}
+	return at
+}
+
+// find is the place of a key, or the one where its thing would stand.
+func find[T Thing, K string | []byte](p *part[T], h uint64, key K) (at int, ok bool) {
+	if len(p.tags) == 0 {
+		return 0, false
+	}
+	tag := tag(h)
+	for at = p.home(h); p.tags[at] != 0; at = p.next(at) {
+		if p.tags[at] == tag && p.things[at].Key() == string(key) {
+			return at, true
+		}
+	}
+	return at, false
+}
+
+func (s *Set[T]) resize(p *part[T], size int) {
+	old := *p
+	p.tags, p.things = make([]uint8, size), make([]T, size)
+	for i, tag := range old.tags {
+		if tag == 0 {
+			continue
+		}
+		at := p.home(maphash.String(s.seed, old.things[i].Key()))
+		for p.tags[at] != 0 {
+			at = p.next(at)
+		}
+		p.tags[at], p.things[at] = tag, old.things[i]
+	}
+}
