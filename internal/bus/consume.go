@@ -184,23 +184,41 @@ func (b *Bus) Follow(ctx context.Context, stream string, filter []string, start 
 // of the answer, so that two equal answers mean that nothing moved in between.
 func (b *Bus) Idle(ctx context.Context) (idle bool, mark string, err error) {
 	b.mu.Lock()
-	consumers := slices.AppendSeq(slices.Clone(b.consumers), maps.Values(b.pinned))
-	b.mu.Unlock()
-	for _, c := range consumers {
-		info, err := c.Info(ctx)
-		if err != nil {
-			return false, "", fmt.Errorf("asking about consumer: %w", err)
+	ours := map[string]map[string]bool{} // by stream
+	for _, c := range slices.AppendSeq(slices.Clone(b.consumers), maps.Values(b.pinned)) {
+		info := c.CachedInfo()
+		if ours[info.Stream] == nil {
+			ours[info.Stream] = map[string]bool{}
 		}
-		if info.NumPending > 0 || info.NumAckPending > 0 {
+		ours[info.Stream][info.Name] = true
+	}
+	b.mu.Unlock()
+	for _, s := range streams(Config{}) {
+		if len(ours[s.Name]) == 0 {
+			continue
+		}
+		list := b.Stream(s.Name).ListConsumers(ctx) // in one question: a shard each are many
+		busy := false
+		for info := range list.Info() {
+			busy = busy || ours[s.Name][info.Name] && info.NumPending+uint64(info.NumAckPending) > 0
+		}
+		if err := list.Err(); err != nil {
+			return false, "", fmt.Errorf("asking about the consumers of %s: %w", s.Name, err)
+		}
+		if busy {
 			return false, "", nil
 		}
 	}
+	list := b.js.ListStreams(ctx)
+	sequences := map[string]uint64{}
+	for info := range list.Info() {
+		sequences[info.Config.Name] = info.State.LastSeq
+	}
+	if err := list.Err(); err != nil {
+		return false, "", fmt.Errorf("asking about streams: %w", err)
+	}
 	for _, s := range streams(Config{}) {
-		seq, err := b.LastSequence(ctx, s.Name)
-		if err != nil {
-			return false, "", err
-		}
-		mark += fmt.Sprintf("%s=%d ", s.Name, seq)
+		mark += fmt.Sprintf("%s=%d ", s.Name, sequences[s.Name])
 	}
 	return true, mark, nil
 }

@@ -47,7 +47,7 @@ func TestFindIsALinearSearch(t *testing.T) {
 		for i, name := range names {
 			text, err := json.Marshal(name)
 			require.NoError(t, err)
-			if name != "" && name[0] < 0x80 && name[0] >= 'A' && rapid.IntRange(0, 4).Draw(t, "escape") == 0 {
+			if name != "" && name[0] < 0x80 && name[0] >= 'A' && name[0] != '\\' && rapid.IntRange(0, 4).Draw(t, "escape") == 0 {
 				text = append([]byte(fmt.Sprintf(`"\u%04x`, name[0])), text[2:]...)
 			}
 			value := rapid.SampledFrom([]string{`{"id":[1,{"id":2}]}`, `[[],{}]`, `"x"`, `null`}).Draw(t, "value")
