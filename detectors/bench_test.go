@@ -240,6 +240,7 @@ const eachCourse = 50_000
 
 func benchmarkRules(b *testing.B, all []*sigma.Rule) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	defer debug.SetGCPercent(debug.SetGCPercent(GCPercent)) // as cordon runs
 	templates := benchTemplates(b)
 	e := loaded(b, all, templates)
 	runtime.GC()
@@ -395,6 +396,7 @@ func TestARecordThatMatchesNothingCostsTwoAllocationsAtMost(t *testing.T) {
 func BenchmarkPrincipals(b *testing.B) {
 	const many, limit = 1_000_000, 1 << 30
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit))
+	defer debug.SetGCPercent(debug.SetGCPercent(GCPercent))
 	ours, err := Load(rules.Shipped)
 	require.NoError(b, err)
 	raw := encode(b, padded(signIn("00000000-0000-4000-8000-000000000001", "10000000-0000-4000-8000-000000000000", "ADDRESS", 50126, morning, oneFactor)))

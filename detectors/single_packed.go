@@ -78,7 +78,7 @@ func (e *Engine) finding(s *single) finding.Finding {
 
 // unpack reads what pack wrote; r says whether it was that.
 func (e *Engine) unpack(r *reader, f *finding.Finding) {
-	f.ID, f.Level, f.Mode, f.Says, f.Tenant = r.text(), r.text(), r.text(), r.text(), r.text()
+	f.ID, f.Level, f.Mode, f.Says, f.Tenant = r.plain(), r.plain(), r.plain(), r.plain(), r.plain()
 	f.Time = r.time()
 	e.unpackPrincipal(r, &f.Actor)
 	f.Principal = f.Actor
@@ -89,16 +89,16 @@ func (e *Engine) unpack(r *reader, f *finding.Finding) {
 		f.Targets = e.targets.take(n)
 		for i := range f.Targets {
 			t := &f.Targets[i]
-			t.Type, t.ID, t.UPN, t.Name, t.Operation = r.text(), r.text(), r.text(), r.text(), r.text()
+			t.Type, t.ID, t.UPN, t.Name, t.Operation = r.plain(), r.plain(), r.plain(), r.plain(), r.plain()
 			t.Child = r.flag()
 			t.KeyIDs = e.unpackTexts(r)
 		}
 	}
-	f.Suppressed = r.text()
+	f.Suppressed = r.plain()
 	if n := r.count(); n > 0 {
 		f.Why = e.reasons.take(n)
 		for i := range f.Why {
-			f.Why[i].Clause = r.text()
+			f.Why[i].Clause = r.plain()
 			f.Why[i].Values = e.unpackTexts(r)
 		}
 	}
@@ -109,14 +109,14 @@ func (e *Engine) unpack(r *reader, f *finding.Finding) {
 	}
 	p.Time = r.time()
 	for _, s := range [...]*string{&p.Category, &p.Operation, &p.Result, &p.Correlation, &p.Principal, &p.Label, &p.Address, &p.Country, &p.Agent, &p.Device, &p.Session} {
-		*s = r.text()
+		*s = r.plain()
 	}
 	p.Positions = e.unpackTexts(r)
 }
 
 func (e *Engine) unpackPrincipal(r *reader, p *finding.Principal) {
-	p.Home, p.Type, p.ID, p.UPN, p.Name, p.AppID = r.text(), r.text(), r.text(), r.text(), r.text(), r.text()
-	p.Privileged = directory.Known(r.text())
+	p.Home, p.Type, p.ID, p.UPN, p.Name, p.AppID = r.plain(), r.plain(), r.plain(), r.plain(), r.plain(), r.plain()
+	p.Privileged = directory.Known(r.plain())
 	p.Roles = e.unpackTexts(r)
 }
 
@@ -127,7 +127,7 @@ func (e *Engine) unpackTexts(r *reader) []string {
 	}
 	out := e.lists.take(n)
 	for i := range out {
-		out[i] = r.text()
+		out[i] = r.plain()
 	}
 	return out
 }
@@ -136,6 +136,18 @@ func (e *Engine) unpackTexts(r *reader) []string {
 func (w *writer) plain(s string) {
 	w.number(2 * uint64(len(s)))
 	w.bytes = append(w.bytes, s...)
+}
+
+// plain reads what plain wrote: almost always a short text.
+func (r *reader) plain() string {
+	if len(r.bytes) > 0 && r.bytes[0] < 0x80 && r.bytes[0]&1 == 0 {
+		if end := 1 + int(r.bytes[0]>>1); end <= len(r.bytes) {
+			s := r.bytes[1:end]
+			r.bytes = r.bytes[end:]
+			return s
+		}
+	}
+	return r.text()
 }
 
 func (w *writer) plains(all []string) {
