@@ -15,7 +15,7 @@ import (
 func (e *Engine) describe(v *event, position string) (*finding.Finding, []byte) {
 	rule := e.rules[v.rule]
 	f := &e.described
-	*f = finding.Finding{Rule: rule.Name, Mode: e.quiet(rule.Name), Tenant: v.Tenant, Time: v.Time, Targets: f.Targets[:0], Proof: f.Proof[:0], Why: f.Why[:0]}
+	*f = finding.Finding{Rule: rule.Name, Mode: e.mode[v.rule], Tenant: v.Tenant, Time: v.Time, Targets: f.Targets[:0], Proof: f.Proof[:0], Why: f.Why[:0]}
 	f.Actor = e.principal(v, v.Actor)
 	for _, t := range v.Targets {
 		f.Targets = append(f.Targets, object(rule, v.Record, t))

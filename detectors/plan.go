@@ -23,6 +23,7 @@ type Plan struct {
 	read   []record.Reader  // of each slot; nil is the directory's
 	fields [][]int          // of each rule: the slots of its fields
 	tells  []bool           // of each rule: it raises findings of its own
+	mode   []string         // of each rule: what its findings carry
 	words  []map[string]int // of each rule: the slots of what sentences ask of its records
 	inlets [][]*inlet       // of each rule: the correlations that ask for it
 	ways   []*inlet         // all of them, by number
@@ -92,6 +93,7 @@ func NewPlan(rules []*sigma.Rule, options ...Option) (*Plan, error) {
 		}
 		p.fields = append(p.fields, slots)
 		p.tells = append(p.tells, !p.base[r.Name])
+		p.mode = append(p.mode, p.quiet(r.Name))
 		p.exceptions = append(p.exceptions, p.except(r))
 	}
 	p.inlets = make([][]*inlet, len(p.rules))

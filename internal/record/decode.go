@@ -95,7 +95,7 @@ func (dec *Decoder) decode(root tape.Value, raw []byte, d Defaults, s Stored) (*
 	if r.Category, kind = r.category(); r.Category == "" {
 		return nil, errors.New("no category, and not the shape of a sign-in or an audit record")
 	}
-	r.Tenant = r.tenant(kind, d)
+	r.kind, r.Tenant = kind, r.tenant(kind, d)
 	if r.Tenant == "" && kind != KindAzureActivity && kind != KindUnknown { // Azure Activity may name a subscription alone
 		return nil, errors.New("no tenant: neither tenantId nor a resourceId with /tenants/{id}")
 	}

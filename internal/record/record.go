@@ -33,6 +33,7 @@ type Record struct {
 	// NotUTF8 says that Raw holds bytes that are none: they are kept as they came.
 	NotUTF8 bool
 
+	kind             Kind // "" where nobody decoded it
 	root, properties tape.Value
 	digest           string
 	code             string // SignIn.Error as it is written, "" where it was not written so
@@ -66,7 +67,12 @@ func (r *Record) Fullness() int {
 }
 
 // Decoded says whether the record's category has a decoder; of others only the envelope was read.
-func (r *Record) Decoded() bool { return KindOf(r.Category) != KindUnknown }
+func (r *Record) Decoded() bool {
+	if r.kind == "" {
+		return KindOf(r.Category) != KindUnknown
+	}
+	return r.kind != KindUnknown
+}
 
 // The types of principals.
 const (
