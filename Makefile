@@ -30,7 +30,7 @@ race:
 # Every decoder of outside input: where it is, and its fuzz target.
 FUZZ = ./internal/tape:FuzzParse ./internal/tape:FuzzTrusted ./internal/record:FuzzDecode ./internal/record:FuzzStored ./internal/difference:FuzzCheck ./internal/record:FuzzUnified ./ingest/azuremonitor:FuzzSplit \
 	./ingest/graphlogs:FuzzDecodePage ./ingest/office365:FuzzListing ./ingest/office365:FuzzBlob ./ingest/office365:FuzzNotified \
-	./ingest/export:FuzzRead ./ingest/export:FuzzCSV ./internal/letter:FuzzParseID ./detectors:FuzzLoad ./detectors/sigma:FuzzParse ./detectors/fields:FuzzTable ./detectors/vocabulary:FuzzRead ./internal/simulator/amqp:FuzzDecode
+	./ingest/export:FuzzRead ./ingest/export:FuzzCSV ./internal/letter:FuzzParseID ./detectors:FuzzLoad ./detectors/packed:FuzzCut ./detectors/sigma:FuzzParse ./detectors/fields:FuzzTable ./detectors/vocabulary:FuzzRead ./internal/simulator/amqp:FuzzDecode
 
 # A few seconds for each.
 fuzz:

@@ -113,8 +113,8 @@ func (k *kept) said() string {
 
 // rest is what follows the origin in the record's id.
 func (k *kept) rest() string {
-	_, rest, _ := packed.CutNumber(k.text)
-	rest, _, _ = packed.CutText(rest)
+	_, text, _ := packed.CutNumber(k.text)
+	rest, _, _ := packed.CutText(text)
 	return rest
 }
 
@@ -122,14 +122,13 @@ func (k *kept) id() string { return k.origin.text + k.rest() }
 
 // Compare orders records by their ids.
 func (k *kept) Compare(other sigma.Record) int {
-	o, ok := other.(*kept)
-	switch {
-	case !ok:
-		return -1
-	case k.origin == o.origin:
-		return strings.Compare(k.rest(), o.rest())
+	o, _ := other.(*kept)
+	if k.origin != o.origin {
+		return strings.Compare(k.id(), o.id())
 	}
-	return strings.Compare(k.id(), o.id())
+	_, a, _ := packed.CutNumber(k.text)
+	_, b, _ := packed.CutNumber(o.text)
+	return packed.Compare(a, b)
 }
 
 // suspects names the rules that hold the record for want of a field: a revision may contradict them.

@@ -4,7 +4,6 @@ package packed
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"math"
 	"strings"
 )
@@ -89,6 +88,19 @@ func CutKey(from string) (key, rest string, ok bool) {
 	return from[:len(from)-len(rest)], rest, true
 }
 
+// Compare tells the order of two texts that no likely ones were named for, without unpacking them.
+func Compare(a, b string) int {
+	textA, isA, _, _ := cut(a)
+	textB, isB, _, _ := cut(b)
+	switch {
+	case isA == asGUID && isB != asGUID:
+		textA = dashed(textA)
+	case isB == asGUID && isA != asGUID:
+		textB = dashed(textB)
+	}
+	return strings.Compare(textA, textB)
+}
+
 // cut is a text's bytes as they stand, and what stood before them.
 func cut(from string) (raw string, is uint64, rest string, ok bool) {
 	is, rest, ok = CutNumber(from)
@@ -134,14 +146,16 @@ func guid(s string) (id [16]byte, ok bool) {
 }
 
 func dashed(id string) string {
+	const digits = "0123456789abcdef"
 	var out [36]byte
-	hex.Encode(out[0:8], []byte(id[0:4]))
-	hex.Encode(out[9:13], []byte(id[4:6]))
-	hex.Encode(out[14:18], []byte(id[6:8]))
-	hex.Encode(out[19:23], []byte(id[8:10]))
-	hex.Encode(out[24:36], []byte(id[10:16]))
-	for _, at := range dashes {
-		out[at] = '-'
+	at := 0
+	for i := range len(id) {
+		if at == dashes[0] || at == dashes[1] || at == dashes[2] || at == dashes[3] {
+			out[at] = '-'
+			at++
+		}
+		out[at], out[at+1] = digits[id[i]>>4], digits[id[i]&0xf]
+		at += 2
 	}
 	return string(out[:])
 }

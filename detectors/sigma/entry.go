@@ -81,16 +81,22 @@ func (it *Entry) Group() (key Group, ok bool) {
 // Rule is the place of the item's rule among those of the correlation.
 func (it *Entry) Rule() int { return int(it.order) }
 
-// Values are those of the field that is counted; of an item that is gone there are none, and no fields.
+// Values are those of the field that is counted. They and the fields are asked of an item that stands in a group.
 func (it *Entry) Values() []string {
-	values, _ := it.texts()
+	values, _ := it.texts(it.key())
 	return values
 }
 
 // Fields are what correlations above group by and count.
 func (it *Entry) Fields() []string {
-	_, fields := it.texts()
+	_, fields := it.texts(it.key())
 	return fields
+}
+
+// key is that of the group, which the texts are packed with.
+func (it *Entry) key() string {
+	group, _ := it.Group()
+	return group.Key
 }
 
 // pack appends an item's values and fields. Most that is asked of a record above is what it is grouped by.
@@ -108,12 +114,8 @@ func (it *Item) pack(to []byte, key string) []byte {
 	return to
 }
 
-func (it *Entry) texts() (values, fields []string) {
-	if it.group == nil {
-		return nil, nil
-	}
+func (it *Entry) texts(key string) (values, fields []string) {
 	var s string
-	key := it.group.name().Key
 	n, rest, _ := packed.CutNumber(it.packed)
 	for range n {
 		s, rest, _ = packed.CutText(rest)

@@ -161,7 +161,8 @@ func (c *Correlator) look(g *group, number, since int64, n *numbers) Slot {
 		if c.above && holds && anew {
 			w := &window{g, opens, now}
 			for _, closer := range g.items[at:batch] {
-				s.Closings = append(s.Closings, Item{Of: closer.Of, Time: time.Unix(0, now).UTC(), Rule: c.name, Unconfirmed: closer.told == closesUnconfirmed, Fields: closer.Fields(), closing: &closing{w, closer}})
+				_, fields := closer.texts(s.Group.Key)
+				s.Closings = append(s.Closings, Item{Of: closer.Of, Time: time.Unix(0, now).UTC(), Rule: c.name, Unconfirmed: closer.told == closesUnconfirmed, Fields: fields, closing: &closing{w, closer}})
 			}
 		}
 		at = batch
