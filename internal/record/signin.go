@@ -10,12 +10,21 @@ import (
 func (dec *Decoder) readSignIn() {
 	r := &dec.rec
 	r.Operation = "Sign-in activity"
-	r.Correlation = first(text(r.value(nCorrelationId)), text(find(r.root, nCorrelationId)))
+	if r.Correlation = text(r.value(nCorrelationId)); r.Correlation == "" {
+		r.Correlation = text(find(r.root, nCorrelationId))
+	}
+	address := text(r.value(nIpAddress))
+	if address == "" {
+		address = text(find(r.root, nCallerIpAddress))
+	}
 	dec.signIn = SignIn{
-		Address: Address(first(text(r.value(nIpAddress)), text(find(r.root, nCallerIpAddress)))),
+		Address: Address(address),
 		Agent:   text(r.value(nUserAgent)),
 		Session: text(r.value(nSessionId)),
-		App:     first(text(r.value(nAppDisplayName)), text(r.value(nAppId))),
+		App:     text(r.value(nAppDisplayName)),
+	}
+	if dec.signIn.App == "" {
+		dec.signIn.App = text(r.value(nAppId))
 	}
 	s := &dec.signIn
 	r.SignIn = s
@@ -33,13 +42,8 @@ func (dec *Decoder) readSignIn() {
 	}
 	s.Device = text(find(r.value(nDeviceDetail), nDeviceId))
 	status := r.value(nStatus)
-	for _, v := range [...]tape.Value{find(status, nErrorCode), find(r.root, nResultType), r.value(nResultType)} {
-		said := strings.TrimSpace(text(v))
-		if n, ok := integer(said); ok {
-			s.Error, s.HasError = n, true
-			r.setCode(said)
-			break
-		}
+	if !r.takeError(find(status, nErrorCode)) && !r.takeError(find(r.root, nResultType)) {
+		r.takeError(r.value(nResultType))
 	}
 	switch {
 	case !s.HasError:
@@ -49,6 +53,17 @@ func (dec *Decoder) readSignIn() {
 		r.Result = "failure"
 	}
 	s.MFA, s.Previously = r.mfa(status)
+}
+
+// takeError takes a value for the sign-in's error, if it is one.
+func (r *Record) takeError(v tape.Value) bool {
+	said := strings.TrimSpace(text(v))
+	n, ok := integer(said)
+	if ok {
+		r.SignIn.Error, r.SignIn.HasError = n, true
+		r.setCode(said)
+	}
+	return ok
 }
 
 // setCode keeps how the error is written where that is how the field's reader writes it.

@@ -8,6 +8,12 @@ import (
 // What the standard library does with words in whatever case, without making a lower-case copy of each.
 
 func ascii(s string) bool {
+	const highs = 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] {
+		if (uint64(s[0])|uint64(s[1])<<8|uint64(s[2])<<16|uint64(s[3])<<24|uint64(s[4])<<32|uint64(s[5])<<40|uint64(s[6])<<48|uint64(s[7])<<56)&highs != 0 {
+			return false
+		}
+	}
 	for i := range len(s) {
 		if s[i] >= 0x80 {
 			return false

@@ -22,7 +22,7 @@ func (d *Doc) ParseTrusted(src []byte) (Value, error) {
 	if guess := min(len(src)/16+16, keep); guess > len(f.nodes) {
 		f.nodes = make([]node, guess)
 	}
-	f.escape, d.unseen = backslash(src, 0), true
+	d.unseen = true
 	f.find(src)
 	i, n, _ := f.value(src, blank(src, 0), 0, 0, 0)
 	if i >= 0 {
@@ -292,7 +292,12 @@ func (f *follower) find(s []byte) {
 	copy(last[:], s[whole*64:])
 	all[whole] = setsOf(&last)
 
-	if f.escape < len(s) {
+	any := uint64(0)
+	for i := range all {
+		any |= all[i].backslashes
+	}
+	if f.escape = len(s); any != 0 {
+		f.escape = backslash(s, 0)
 		unescaped(all)
 	}
 	q, m := f.doc.quotes, 0
