@@ -42,7 +42,8 @@ func TestOrderAndEqualityOfPackedTexts(t *testing.T) {
 			keyA, _, ok := CutKey(packedA + "x")
 			require.True(t, ok)
 			keyB, _, _ := CutKey(packedB + "y")
-			require.Equal(t, strings.ToLower(a) == strings.ToLower(b), keyA == keyB, "%q %q", a, b)
+			lowA, lowB := strings.ToLower(a), strings.ToLower(b) // not by folding: the Kelvin sign's small letter is k
+			require.Equal(t, lowA == lowB, keyA == keyB, "%q %q", a, b)
 			require.Equal(t, a == "", keyA == "")
 		}
 	}
@@ -74,7 +75,9 @@ func FuzzCut(f *testing.F) {
 		}
 		_, left, ok := CutNumber(from)
 		require.True(t, !ok || strings.HasSuffix(from, left) && len(left) < len(from))
-		CutLike(from)
+		if _, left, ok := CutLike(from); ok {
+			require.True(t, strings.HasSuffix(from, left) && len(left) < len(from))
+		}
 		require.Equal(t, Compare(from, from), 0)
 		got, _, ok := CutText(string(Text(nil, text)))
 		require.True(t, ok)
