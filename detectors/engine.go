@@ -59,6 +59,8 @@ type Engine struct {
 	texts   texts
 	lists   slab[string]
 	sums    slab[uint64]
+	singles slab[single]
+	kepts   slab[kept]
 	targets slab[finding.Object]
 	reasons slab[finding.Reason]
 	proofs  slab[finding.Proof]

@@ -132,7 +132,7 @@ func (d *Directory) Observe(r *record.Record) (learnt []Fact) {
 		for _, role := range roles {
 			for _, key := range []string{target.ID, target.UPN} {
 				if key != "" {
-					learnt = append(learnt, Fact{Tenant: strings.ToLower(strings.Clone(r.Tenant)), Key: strings.ToLower(strings.Clone(key)), At: r.Time, Role: role, Held: held, Record: r.ID})
+					learnt = append(learnt, Fact{Tenant: strings.ToLower(strings.Clone(r.Tenant)), Key: strings.ToLower(strings.Clone(key)), At: r.Time, Role: role, Held: held, Record: strings.Clone(r.ID)})
 				}
 			}
 		}

@@ -34,6 +34,7 @@ type Decoder struct {
 
 	identified []identity // of a unified audit record
 	id         []byte     // to write the record's ID in
+	ids        *strings.Builder
 }
 
 // Decode reads a record that is its caller's for good. Its error says what was expected and not found; the bytes are

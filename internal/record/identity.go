@@ -3,6 +3,7 @@ package record
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 
 	"cordon/internal/tape"
 )
@@ -51,16 +52,34 @@ func (dec *Decoder) identify(kind Kind, hash func() string) {
 			sum := sha256.Sum256(r.Raw)
 			id = hex.AppendEncode(id, sum[:])
 		}
-		r.ID = string(id)
+		r.ID = dec.keep(id)
 		r.digest = r.ID[from:]
 	case len(key) > maxName:
 		sum := sha256.Sum256(key)
 		id = hex.AppendEncode(id[:from], sum[:])
-		r.ID = string(id)
+		r.ID = dec.keep(id)
 	default:
-		r.ID = string(id)
+		r.ID = dec.keep(id)
 	}
 	dec.id = id[:0]
+}
+
+// idPiece is the memory, in bytes, that the IDs of a Decoder's records share from the second on.
+const idPiece = 4 << 10
+
+// keep makes a text of an ID. It is not written over: what keeps one keeps a piece of memory.
+func (dec *Decoder) keep(id []byte) string {
+	if dec.ids == nil || dec.ids.Cap()-dec.ids.Len() < len(id) {
+		size := idPiece
+		if dec.ids == nil { // perhaps there is no other
+			size = 0
+		}
+		dec.ids = &strings.Builder{}
+		dec.ids.Grow(max(size, len(id)))
+	}
+	from := dec.ids.Len()
+	dec.ids.Write(id)
+	return dec.ids.String()[from:]
 }
 
 // appendKey adds the record's own id, nothing where it has none.

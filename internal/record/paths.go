@@ -39,20 +39,22 @@ func FactNames() (names []string) {
 // and JSON inside a string as the text that the log holds.
 func Path(path string) Reader {
 	names := namesOf(path)
-	inner := names
 	if len(names) > 1 && leading(names) {
-		inner = names[1:]
+		names = names[1:]
+		return func(r *Record, out []string) []string {
+			from := len(out)
+			if out = gather(r.properties, names, out); len(out) > from {
+				return out
+			}
+			return gather(r.root, names, out)
+		}
 	}
 	return func(r *Record, out []string) []string {
 		from := len(out)
-		out = gather(r.root, names, out)
-		switch {
-		case len(out) > from:
+		if out = gather(r.root, names, out); len(out) > from {
 			return out
-		case len(inner) == len(names):
-			return gather(find(r.root, nProperties), names, out)
 		}
-		return gather(r.root, inner, out)
+		return gather(r.properties, names, out)
 	}
 }
 
