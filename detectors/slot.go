@@ -114,8 +114,12 @@ func (e *Engine) slot(c *correlation, s sigma.Slot) {
 			e.tell(id, made, s, around, sigma.Records(own[key]), actor)
 		}
 	}
+	stand := make(map[string]struct{}, len(have)) // they may be thousands
+	for _, id := range have {
+		stand[id] = struct{}{}
+	}
 	for _, id := range had {
-		if !slices.Contains(have, id) {
+		if !has(stand, id) {
 			e.withdraw(id)
 		}
 	}

@@ -5,7 +5,6 @@ package keyed
 import (
 	"hash/maphash"
 	"iter"
-	"math/bits"
 )
 
 // Thing is what a Set holds: a pointer, as a rule. Its key stays the same as long as a Set holds it.
@@ -25,7 +24,7 @@ const partBits = 4
 
 // part has its things at the place that their hash says, or at the next free ones.
 type part[T Thing] struct {
-	tags   []uint8 // a few bits of the hash, so that others are rarely looked at; 0 where nothing is
+	tags   []uint32 // half of the hash, so that others need not be looked at; 0 where nothing is
 	things []T
 	held   int
 }
@@ -38,9 +37,8 @@ func (s *Set[T]) Len() int { return s.held }
 
 // Get is the thing of a key, nil where there is none.
 func (s *Set[T]) Get(key []byte) (none T) {
-	h := maphash.Bytes(s.seed, key)
-	p := s.part(h)
-	if at, ok := find(p, h, key); ok {
+	p, tag := s.part(maphash.Bytes(s.seed, key))
+	if at, ok := find(p, tag, key); ok {
 		return p.things[at]
 	}
 	return none
@@ -48,40 +46,37 @@ func (s *Set[T]) Get(key []byte) (none T) {
 
 // Has says that this very thing is held.
 func (s *Set[T]) Has(x T) bool {
-	h := maphash.String(s.seed, x.Key())
-	p := s.part(h)
-	at, ok := find(p, h, x.Key())
+	p, tag := s.part(maphash.String(s.seed, x.Key()))
+	at, ok := find(p, tag, x.Key())
 	return ok && p.things[at] == x
 }
 
 // Put takes a thing, in place of one that has its key.
 func (s *Set[T]) Put(x T) {
-	h := maphash.String(s.seed, x.Key())
-	p := s.part(h)
-	at, ok := find(p, h, x.Key())
+	p, tag := s.part(maphash.String(s.seed, x.Key()))
+	at, ok := find(p, tag, x.Key())
 	if ok {
 		p.things[at] = x
 		return
 	}
 	if 4*(p.held+1) > 3*len(p.tags) {
-		s.resize(p, len(p.tags)+len(p.tags)/2+4)
-		at, _ = find(p, h, x.Key())
+		p.resize(len(p.tags) + len(p.tags)/2 + 4)
+		at, _ = find(p, tag, x.Key())
 	}
-	p.tags[at], p.things[at] = tag(h), x
+	p.tags[at], p.things[at] = tag, x
 	p.held++
 	s.held++
 }
 
 // Delete lets the thing of a key go, if there is one.
 func (s *Set[T]) Delete(key string) {
-	h := maphash.String(s.seed, key)
-	p := s.part(h)
-	free, ok := find(p, h, key)
+	p, tag := s.part(maphash.String(s.seed, key))
+	free, ok := find(p, tag, key)
 	if !ok {
 		return
 	}
 	for at := p.next(free); p.tags[at] != 0; at = p.next(at) { // those behind come forward, but not before their places
-		home := p.home(maphash.String(s.seed, p.things[at].Key()))
+		home := p.home(p.tags[at])
 		if free < at && free < home && home <= at || at < free && (free < home || home <= at) {
 			continue
 		}
@@ -93,7 +88,7 @@ func (s *Set[T]) Delete(key string) {
 	p.held--
 	s.held--
 	if 4*p.held < len(p.tags) {
-		s.resize(p, 2*p.held)
+		p.resize(2 * p.held)
 	}
 }
 
@@ -110,14 +105,12 @@ func (s *Set[T]) All() iter.Seq[T] {
 	}
 }
 
-func (s *Set[T]) part(h uint64) *part[T] { return &s.parts[h>>(64-partBits)] }
-
-func tag(h uint64) uint8 { return max(1, uint8(h)) }
-
-func (p *part[T]) home(h uint64) int {
-	at, _ := bits.Mul64(h<<partBits, uint64(len(p.tags)))
-	return int(at)
+// part is where a key of this hash belongs, and its tag there.
+func (s *Set[T]) part(h uint64) (p *part[T], tag uint32) {
+	return &s.parts[h>>(64-partBits)], uint32(h>>(32-partBits)) | 1
 }
+
+func (p *part[T]) home(tag uint32) int { return int(uint64(tag) * uint64(len(p.tags)) >> 32) }
 
 func (p *part[T]) next(at int) int {
 	if at++; at == len(p.tags) {
@@ -127,12 +120,11 @@ func (p *part[T]) next(at int) int {
 }
 
 // find is the place of a key, or the one where its thing would stand.
-func find[T Thing, K string | []byte](p *part[T], h uint64, key K) (at int, ok bool) {
+func find[T Thing, K string | []byte](p *part[T], tag uint32, key K) (at int, ok bool) {
 	if len(p.tags) == 0 {
 		return 0, false
 	}
-	tag := tag(h)
-	for at = p.home(h); p.tags[at] != 0; at = p.next(at) {
+	for at = p.home(tag); p.tags[at] != 0; at = p.next(at) {
 		if p.tags[at] == tag && p.things[at].Key() == string(key) {
 			return at, true
 		}
@@ -140,14 +132,14 @@ func find[T Thing, K string | []byte](p *part[T], h uint64, key K) (at int, ok b
 	return at, false
 }
 
-func (s *Set[T]) resize(p *part[T], size int) {
+func (p *part[T]) resize(size int) {
 	old := *p
-	p.tags, p.things = make([]uint8, size), make([]T, size)
+	p.tags, p.things = make([]uint32, size), make([]T, size)
 	for i, tag := range old.tags {
 		if tag == 0 {
 			continue
 		}
-		at := p.home(maphash.String(s.seed, old.things[i].Key()))
+		at := p.home(tag)
 		for p.tags[at] != 0 {
 			at = p.next(at)
 		}

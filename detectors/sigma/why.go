@@ -31,6 +31,7 @@ func (r *Rule) Why(e Event, out []Reason) []Reason {
 	return why(r.match, e, false, out)
 }
 
+// why is about a part that holds, or does not if negative: of what all must hold all do, and need not be asked.
 func why(x expression, e Event, negative bool, out []Reason) []Reason {
 	if len(out) >= maxReasons {
 		return out
@@ -38,13 +39,13 @@ func why(x expression, e Event, negative bool, out []Reason) []Reason {
 	switch x := x.(type) {
 	case allOf:
 		for _, part := range x {
-			if part.eval(e).Holds() != negative {
+			if !negative || !part.eval(e).Holds() {
 				out = why(part, e, negative, out)
 			}
 		}
 	case anyOf:
 		for _, part := range x {
-			if part.eval(e).Holds() != negative {
+			if negative || part.eval(e).Holds() {
 				out = why(part, e, negative, out)
 			}
 		}
