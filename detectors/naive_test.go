@@ -3,6 +3,7 @@ package detectors
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +24,9 @@ type happened struct {
 }
 
 func (h *happened) value(field string) string {
+	if field == "signIn.errorCode" && h.category == record.SignInLogs {
+		return strconv.Itoa(h.code)
+	}
 	return map[string]string{"actor.id": h.user, "signIn.address": h.address, "location.countryOrRegion": h.country, "operation": h.oper}[field]
 }
 
@@ -191,7 +195,7 @@ func (n *naive) correlation(c *correlation) {
 				}
 			}
 			waits := c.over.Waits() && !n.over(c, closer.what.tenant, t)
-			if waits || !c.over.Range.Holds(n.count(c.over, window)) {
+			if waits || !n.holds(c.over, window) {
 				continue
 			}
 			number := t.UnixNano() / int64(c.over.Timespan)
@@ -203,7 +207,7 @@ func (n *naive) correlation(c *correlation) {
 			if t.Before(s.at) {
 				s.at = t
 			}
-			proven := !closer.unconfirmed && c.over.Range.Holds(n.count(c.over, sure))
+			proven := !closer.unconfirmed && n.holds(c.over, sure)
 			s.proven = s.proven || proven
 			s.items = append(s.items, window...)
 			n.items[c.rule.Name] = append(n.items[c.rule.Name], &nItem{what: closer.what, rule: c.rule.Name, below: closer, window: window, unconfirmed: !proven})
@@ -284,6 +288,29 @@ func (n *naive) tell(c *correlation, key string, number int64, at time.Time, unc
 		}
 		write(fmt.Sprintf("%s/%s|%s/%d", c.rule.Name, key, user, number), record.User+" "+user+" "+privileged, append(mine, others...))
 	}
+}
+
+// holds says whether a window meets the condition. Those about sums are about error codes here, which are whole.
+func (n *naive) holds(c *sigma.Correlation, window []*nItem) bool {
+	if c.Bounds == nil {
+		return c.Range.Holds(n.count(c, window))
+	}
+	sum, count := 0.0, 0.0
+	for _, it := range window {
+		if said, err := strconv.ParseFloat(n.value(it, c.Fields[0]), 64); err == nil {
+			sum, count = sum+said, count+1
+		}
+	}
+	for _, b := range c.Bounds {
+		than, _ := b.Than.Float64()
+		if c.Type == "value_avg" {
+			than *= count
+		}
+		if b.How == "gte" && sum < than || b.How == "lt" && sum >= than {
+			return false
+		}
+	}
+	return count > 0
 }
 
 func (n *naive) count(c *sigma.Correlation, window []*nItem) int {

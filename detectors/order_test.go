@@ -71,7 +71,7 @@ func randomRules(r *rand.Rand) string {
 		name := fmt.Sprint("c", i)
 		r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		of := slices.Clone(names[:1+r.IntN(3)])
-		kind := oneOf(r, "event_count", "value_count", "temporal", "temporal_ordered")
+		kind := oneOf(r, "event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg")
 		if strings.HasPrefix(kind, "temporal") && len(of) == 1 {
 			of = slices.Clone(names[:2])
 		}
@@ -95,6 +95,10 @@ func randomRules(r *rand.Rand) string {
 		}
 		if kind == "value_count" {
 			condition += ", field: " + oneOf(r, "signIn.address", "actor.id", "[actor.id, signIn.address]")
+		}
+		if kind == "value_sum" || kind == "value_avg" {
+			condition = oneOf(r, "gte: %d", "gte: %d", "lt: %d", "gte: 1, lt: %d")
+			condition = fmt.Sprintf(condition+", field: signIn.errorCode", oneOf(r, 1, 20_000, 50_126, 90_000))
 		}
 		fmt.Fprintf(&text, "  condition: {%s}\n%s", condition, oneOf(r, "", "", "  generate: true\n", "  generate: false\n"))
 		more := ""

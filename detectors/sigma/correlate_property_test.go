@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -49,20 +50,50 @@ func naively(c *Correlation, items []grouped) found {
 				}
 			}
 		}
-		if !c.Range.Holds(countNaively(c, window)) {
+		if !holdsNaively(c, window) {
 			continue
 		}
 		at := place{closer.group, c.Slot(closer.Time)}
 		for _, it := range window {
 			ids[at] = append(ids[at], it.Of.Key())
 		}
-		proven[at] = proven[at] || !closer.Unconfirmed && c.Range.Holds(countNaively(c, sure))
+		proven[at] = proven[at] || !closer.Unconfirmed && holdsNaively(c, sure)
 	}
 	out := found{}
 	for at := range ids {
 		out.put(at.group, at.slot, ids[at], !proven[at])
 	}
 	return out
+}
+
+// tenths of what the values of random items say; others are no numbers.
+var tenths = map[string]int{"1": 10, "2.5": 25, "-1.0": -10, "1e1": 100, "0": 0}
+
+func holdsNaively(c *Correlation, window []Item) bool {
+	if !c.sums() {
+		return c.Range.Holds(countNaively(c, window))
+	}
+	sum, count := 0, 0
+	for _, it := range window {
+		for _, v := range it.Values {
+			if n, ok := tenths[v]; ok {
+				sum, count = sum+n, count+1
+			}
+		}
+	}
+	for _, b := range c.Bounds {
+		than, _ := b.Than.Float64() // halves, which are exact
+		than *= 10
+		if c.Type == "value_avg" {
+			than *= float64(count)
+		}
+		holds := map[string]bool{"gt": float64(sum) > than, "gte": float64(sum) >= than, "lt": float64(sum) < than,
+			"lte": float64(sum) <= than, "eq": float64(sum) == than, "neq": float64(sum) != than}[b.How]
+		if !holds {
+			return false
+		}
+	}
+	return count > 0
 }
 
 func countNaively(c *Correlation, window []Item) int {
@@ -117,6 +148,12 @@ func randomCorrelation(r *rand.Rand) *Correlation {
 	if strings.HasPrefix(c.Type, "temporal") {
 		n = 1 + r.IntN(len(c.Rules))
 	}
+	if c.sums() {
+		for range 1 + r.IntN(2) {
+			c.Bounds = append(c.Bounds, Bound{pick(r, "gt", "gte", "gte", "lt", "lte", "eq", "neq"), big.NewRat(int64(r.IntN(12)-2), 2)})
+		}
+		return c
+	}
 	switch r.IntN(4) {
 	case 0, 1:
 		c.Range = Range{Least: n, Most: math.MaxInt}
@@ -138,6 +175,12 @@ func TestCorrelationsMeanWhatTheSpecificationSays(t *testing.T) {
 				it := grouped{pick(r, "g", "h"), Item{Of: id(fmt.Sprint("r", i)), Rule: pick(r, c.Rules...), Values: []string{pick(r, "", "u", "U", "v", "w", "x")}, Size: 9,
 					// Often at one time, often exactly a timespan apart.
 					Unconfirmed: r.IntN(4) == 0, Time: start.Add(time.Duration(r.IntN(24)-12) * 15 * time.Second)}}
+				if c.sums() {
+					it.Values = []string{pick(r, "", "1", "2.5", "-1.0", "1e1", "0", "ten")}
+					for range r.IntN(2) {
+						it.Values = append(it.Values, it.Values[0])
+					}
+				}
 				items = append(items, it)
 				if arriving = append(arriving, it); r.IntN(4) == 0 {
 					arriving = append(arriving, it) // again

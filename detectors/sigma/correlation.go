@@ -13,15 +13,16 @@ import (
 
 // Correlation is a condition over several records in a window of event time.
 type Correlation struct {
-	Type     string // event_count, value_count, temporal or temporal_ordered
+	Type     string // one of correlationTypes
 	Rules    []string
 	GroupBy  []string
 	Aliases  map[string]map[string]string // field by alias and rule
 	Timespan time.Duration
-	Fields   []string // whose distinct values, together, value_count counts
+	Fields   []string // whose distinct values, together, value_count counts; whose numbers value_sum and value_avg take
 	Range    Range
-	Generate bool // the rules it refers to raise findings of their own as well
-	Silences bool // `generate: false` was written: correlations that it refers to raise none either
+	Bounds   []Bound // in place of Range where it is about sums: all of them
+	Generate bool    // the rules it refers to raise findings of their own as well
+	Silences bool    // `generate: false` was written: correlations that it refers to raise none either
 }
 
 // Range is what a count must be: from Least to Most, and not Except.
@@ -37,7 +38,12 @@ func (r Range) Holds(n int) bool {
 
 // Waits says that more records may yet take the condition away: such windows are looked at when the watermark has
 // passed them.
-func (c *Correlation) Waits() bool { return c.Range.Most != math.MaxInt || len(c.Range.Except) > 0 }
+func (c *Correlation) Waits() bool {
+	if c.sums() {
+		return c.Type == "value_avg" || slices.ContainsFunc(c.Bounds, func(b Bound) bool { return b.How != "gt" && b.How != "gte" })
+	}
+	return c.Range.Most != math.MaxInt || len(c.Range.Except) > 0
+}
 
 // Field is the field of a rule's records that a name of group-by stands for.
 func (c *Correlation) Field(rule, name string) string {
@@ -73,7 +79,9 @@ type correlation struct {
 	Generate  *bool                        `yaml:"generate"`
 }
 
-var correlationTypes = []string{"event_count", "value_count", "temporal", "temporal_ordered"}
+// correlationTypes are those of Sigma 2.1 but for value_percentile, of which the specification does not say what is
+// compared with what.
+var correlationTypes = []string{"event_count", "value_count", "value_sum", "value_avg", "temporal", "temporal_ordered"}
 
 func parseCorrelation(n *yaml.Node, c *correlation) (*Correlation, error) {
 	if err := known(n, "type", "rules", "group-by", "aliases", "timespan", "condition", "generate"); err != nil {
@@ -116,6 +124,9 @@ func parseCorrelation(n *yaml.Node, c *correlation) (*Correlation, error) {
 	if c.Condition.Kind == 0 {
 		return nil, at(n, "%s needs a condition, such as gte: 5", c.Type)
 	}
+	if out.sums() {
+		return out, out.parseBounds(&c.Condition)
+	}
 	return out, out.parseCondition(&c.Condition)
 }
 
@@ -156,15 +167,8 @@ func (c *Correlation) parseCondition(n *yaml.Node) error {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Value == "field" {
-			var err error
-			if value.Kind == yaml.SequenceNode {
-				err = value.Decode(&c.Fields)
-			} else {
-				c.Fields = []string{""}
-				err = value.Decode(&c.Fields[0])
-			}
-			if err != nil {
-				return mistyped(value, err)
+			if err := c.parseFields(value); err != nil {
+				return err
 			}
 			continue
 		}
@@ -206,6 +210,44 @@ func (c *Correlation) parseCondition(n *yaml.Node) error {
 	}
 	if strings.HasPrefix(c.Type, "temporal") && c.Range.Least > len(c.Rules) {
 		return at(n, "the condition asks for more rules than the correlation has")
+	}
+	return nil
+}
+
+func (c *Correlation) parseFields(n *yaml.Node) (err error) {
+	if n.Kind == yaml.SequenceNode {
+		err = n.Decode(&c.Fields)
+	} else {
+		c.Fields = []string{""}
+		err = n.Decode(&c.Fields[0])
+	}
+	if err != nil {
+		return mistyped(n, err)
+	}
+	return nil
+}
+
+// parseBounds reads the field and the operators of a condition about sums.
+func (c *Correlation) parseBounds(n *yaml.Node) error {
+	if err := known(n, "gt", "gte", "lt", "lte", "eq", "neq", "field"); err != nil {
+		return err
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Value == "field" {
+			if err := c.parseFields(value); err != nil {
+				return err
+			}
+			continue
+		}
+		than, ok := amount(value.Value)
+		if !ok || value.Kind != yaml.ScalarNode {
+			return at(value, "%s takes a number of %d digits at most, not %q", key.Value, maxDigits, clipped(value.Value))
+		}
+		c.Bounds = append(c.Bounds, Bound{key.Value, than})
+	}
+	if len(c.Fields) != 1 || c.Fields[0] == "" || len(c.Bounds) == 0 {
+		return at(n, "%s needs a condition with one field and one of gt, gte, lt, lte, eq, neq", c.Type)
 	}
 	return nil
 }

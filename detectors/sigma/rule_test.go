@@ -36,6 +36,8 @@ correlation:
 level: high
 `
 
+var summed = strings.Replace(correlated, "value_count", "value_sum", 1)
+
 func TestASoundRule(t *testing.T) {
 	rules, err := Parse("a.yml", strings.NewReader(sound+"---\n"+correlated), nil)
 	require.NoError(t, err)
@@ -119,7 +121,11 @@ func TestMalformedRules(t *testing.T) {
 		"conditions, one of them bad": {sound, "condition: s", "condition: [s, t]", "9", `there is no search named "t"`},
 		"both":                        {sound, "level: high", "correlation: {type: event_count}", "7", "a detection or a correlation, not both"},
 		"event_count of nothing":      {correlated, "value_count", "event_count", "8", "unknown key \"field\""},
-		"unknown correlation":         {correlated, "value_count", "value_sum", "4", `correlation type "value_sum" is none of event_count, value_count, temporal, temporal_ordered`},
+		"unknown correlation":         {correlated, "value_count", "value_percentile", "4", `correlation type "value_percentile" is none of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered`},
+		"a sum that is no number":     {summed, "gte: 5", "gte: many", "8", `gte takes a number of 30 digits at most, not "many"`},
+		"a sum without end":           {summed, "gte: 5", "gte: 1e999999999", "8", "gte takes a number of 30 digits at most"},
+		"a sum of two fields":         {summed, "field: f", "field: [f, g]", "8", "value_sum needs a condition with one field and one of"},
+		"a sum of nothing":            {summed, "field: f, ", "", "8", "value_sum needs a condition with one field and one of"},
 		"temporal with one rule":      {strings.Replace(correlated, "  condition: {field: f, gte: 5}\n", "", 1), "value_count", "temporal", "4", "temporal needs two rules or more"},
 		"more rules than there are":   {correlated, "value_count\n  rules: [something]", "temporal\n  rules: [a, b]", "8", "unknown key \"field\""},
 		"a rule listed twice":         {correlated, "[something]", "[something, something]", "5", `rule "something" is listed twice`},

@@ -130,7 +130,7 @@ func (c *Correlator) look(g *group, number, since int64, n *numbers) Slot {
 				confirmed.drop(g.items[from])
 			}
 		}
-		holds := c.c.Range.Holds(all.count(opens)) && !(c.c.Waits() && time.Unix(0, now).After(passed))
+		holds := all.meets(opens) && !(c.c.Waits() && time.Unix(0, now).After(passed))
 		if holds {
 			if s.Time.IsZero() {
 				s.Time = time.Unix(0, now).UTC()
@@ -139,7 +139,7 @@ func (c *Correlator) look(g *group, number, since int64, n *numbers) Slot {
 			s.Items = append(s.Items, g.items[told:batch]...)
 			told = batch
 		}
-		proven := holds && c.c.Range.Holds(confirmed.count(opens))
+		proven := holds && confirmed.meets(opens)
 		anew := now >= since
 		for _, closer := range g.items[at:batch] {
 			is := closesNone

@@ -1,12 +1,16 @@
 package sigma
 
-import "math"
+import (
+	"math"
+	"math/big"
+)
 
 // numbers are those of what items count as: values, ids or rules. A sweep over a window counts by numbers, each of which
 // is looked up once for an item and not once for a sweep.
 type numbers struct {
-	of   map[string]int32
-	many [][]int32 // of items that count as more than one thing, or as none
+	of      map[string]int32
+	many    [][]int32  // of items that count as more than one thing, or as none
+	amounts []*big.Rat // of what has a number, where sums are asked for
 }
 
 func (n *numbers) clear() {
@@ -14,7 +18,7 @@ func (n *numbers) clear() {
 		n.of = nil
 	}
 	clear(n.of)
-	n.many = n.many[:0]
+	n.many, n.amounts = n.many[:0], n.amounts[:0]
 }
 
 func unnumber(items []*Entry) {
@@ -36,6 +40,13 @@ func (n *numbers) number(c *Correlation, it *Entry) {
 	keys(c, it, func(key string) {
 		at, known := n.of[key]
 		if !known {
+			if c.sums() {
+				is, ok := amount(key)
+				if !ok {
+					return
+				}
+				n.amounts = append(n.amounts, is)
+			}
 			at = int32(len(n.of) + 1)
 			n.of[key] = at
 		}
@@ -65,6 +76,10 @@ func keys(c *Correlation, it *Entry, visit func(string)) {
 		}
 	case "value_count":
 		it.counted(visit)
+	case "value_sum", "value_avg":
+		for _, value := range it.Values() {
+			visit(value)
+		}
 	case "temporal":
 		visit(c.Rules[it.order])
 	}
@@ -76,6 +91,7 @@ type tally struct {
 	numbers  *numbers
 	held     []int32 // how many items have a number
 	distinct int
+	amounts  amounts
 
 	// Of temporal_ordered: the latest time at which a chain began that has so many links (less one) and ends with a
 	// rule. A later beginning serves every later window better, so nothing need be taken back.
@@ -96,7 +112,7 @@ func newTally(c *Correlation) tally {
 
 // begin makes it the tally of an empty window.
 func (t *tally) begin(n *numbers) {
-	t.numbers, t.distinct = n, 0
+	t.numbers, t.distinct, t.amounts = n, 0, amounts{}
 	clear(t.held)
 	t.held = t.held[:0]
 	for _, of := range t.chains {
@@ -122,6 +138,10 @@ func (t *tally) add(it *Entry) {
 }
 
 func (t *tally) one(n int32) {
+	if t.c.sums() {
+		t.amounts.add(t.numbers.amounts[n-1])
+		return
+	}
 	for int(n) >= len(t.held) {
 		t.held = append(t.held, 0)
 	}
@@ -155,12 +175,24 @@ func (t *tally) drop(it *Entry) {
 }
 
 func (t *tally) less(n int32) {
+	if t.c.sums() {
+		t.amounts.less(t.numbers.amounts[n-1])
+		return
+	}
 	if t.held[n]--; t.held[n] == 0 {
 		t.distinct--
 	}
 }
 
-// count is what the condition is about, of a window that opens after a time.
+// meets says whether a window that opens after a time meets the condition.
+func (t *tally) meets(opens int64) bool {
+	if t.c.sums() {
+		return t.amounts.meets(t.c)
+	}
+	return t.c.Range.Holds(t.count(opens))
+}
+
+// count is what the condition is about, but of sums.
 func (t *tally) count(opens int64) int {
 	if t.chains == nil {
 		return t.distinct

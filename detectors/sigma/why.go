@@ -111,6 +111,10 @@ func (c *Correlation) String() string {
 	}
 	fmt.Fprintf(&b, " within %s: ", span(c.Timespan))
 	switch {
+	case c.sums():
+		for i, bound := range c.Bounds {
+			b.WriteString(strings.Repeat(", ", min(i, 1)) + bound.String())
+		}
 	case c.Range.Most == math.MaxInt:
 		fmt.Fprintf(&b, "%d or more", c.Range.Least)
 	case c.Range.Least == c.Range.Most:
