@@ -2,6 +2,7 @@ package detectors
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"runtime/debug"
 	"runtime/metrics"
 	"slices"
 	"strings"
@@ -22,6 +22,7 @@ import (
 	"cordon/detectors/sigma"
 	"cordon/internal/directory"
 	"cordon/internal/finding"
+	"cordon/internal/heap"
 	"cordon/internal/record"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
@@ -239,9 +240,23 @@ func loaded(b testing.TB, all []*sigma.Rule, templates []*template) *Engine {
 
 const eachCourse = 50_000
 
+// within has the process keep to so many bytes, as `cordon serve` does with what `memory` says.
+func within(b *testing.B, most int) {
+	ctx, cancel := context.WithCancel(context.Background())
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		heap.Keep(ctx, most)
+	}()
+	b.Cleanup(func() {
+		cancel()
+		<-kept
+	})
+}
+
 func benchmarkRules(b *testing.B, all []*sigma.Rule) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	defer debug.SetGCPercent(debug.SetGCPercent(GCPercent)) // as cordon runs
+	within(b, 1<<30)
 	templates := benchTemplates(b)
 	e := loaded(b, all, templates)
 	runtime.GC()
@@ -405,8 +420,7 @@ func TestARecordThatMatchesNothingCostsTwoAllocationsAtMost(t *testing.T) {
 // address of his own, in a process that may have a gibibyte.
 func BenchmarkPrincipals(b *testing.B) {
 	const many, limit = 1_000_000, 1 << 30
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit))
-	defer debug.SetGCPercent(debug.SetGCPercent(GCPercent))
+	within(b, limit)
 	ours, err := Load(rules.Shipped)
 	require.NoError(b, err)
 	raw := encode(b, padded(signIn("00000000-0000-4000-8000-000000000001", "10000000-0000-4000-8000-000000000000", "ADDRESS", 50126, morning, oneFactor)))

@@ -19,10 +19,6 @@ import (
 // settles is how far the watermark must have passed an unconfirmed finding before it counts by itself.
 const settles = 10 * time.Minute
 
-// GCPercent is how far the heap may grow beyond what is in use before garbage is collected, where memory is limited by
-// other means. Detecting makes much garbage and keeps little: at Go's own 100 it costs a sixth of the time.
-const GCPercent = 400
-
 // Engine matches records against a plan's rules and keeps what open windows and unconfirmed findings need. It is not
 // safe for concurrent use: one goroutine owns it.
 type Engine struct {

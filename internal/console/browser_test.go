@@ -29,7 +29,7 @@ func TestPageFollowsLive(t *testing.T) {
 		}
 		t.Skip("Chromium is missing (Debian's package chromium)")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	s, err := stage.Open(ctx, t.TempDir(), "127.0.0.1:0", simulator.Attack, zap.NewNop())
 	require.NoError(t, err)

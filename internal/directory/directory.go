@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"cordon/internal/record"
 )
@@ -187,7 +186,7 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var room [128]byte // it is asked about every record: small letters cost no allocation
-	t := d.tenants[string(small(room[:0], tenantID))]
+	t := d.tenants[string(record.AppendLower(room[:0], tenantID))]
 	if t == nil || p.Key() == "" {
 		return Unknown, nil
 	}
@@ -201,7 +200,7 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 		if key == "" {
 			continue
 		}
-		lower := small(room[:0], key)
+		lower := record.AppendLower(room[:0], key)
 		changes = append(changes, t.changes[string(lower)]...)
 		if h, ok := t.holders[string(lower)]; ok {
 			holder = h
@@ -236,23 +235,6 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 		return Yes, slices.Compact(names)
 	}
 	return answer, nil
-}
-
-// small appends a text in small letters.
-func small(to []byte, s string) []byte {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return append(to, strings.ToLower(s)...)
-		}
-	}
-	for i := range len(s) {
-		c := s[i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		to = append(to, c)
-	}
-	return to
 }
 
 // held decides one role at one time: the last change before it, else the next one after it, else the snapshot.

@@ -1,5 +1,6 @@
-// Package heap keeps the process small: Go's collector lets the heap grow to twice what is in use, and the embedded
-// server's blocks are large.
+// Package heap keeps the process within what it may take: the embedded server's blocks are large, and Go's collector by
+// itself knows of no bound. Below the bound it collects more rarely than by itself: detecting makes much garbage and
+// keeps little.
 package heap
 
 import (
@@ -18,13 +19,18 @@ const (
 	// spare is what the collector is left above what is in use. Without it a process that needs more than limit would
 	// do little else than collect.
 	spare = 24 << 20
+	// percent is how far the heap may grow beyond what is in use, as long as it stays below the limit. Go's own is 100.
+	percent = 400
 )
 
-// Keep holds the process's memory near what it needs, below most bytes where that is enough, until ctx ends. Where the
-// environment says GOMEMLIMIT, that holds.
+// Keep holds the process's memory below most bytes, or near what it needs where that is more, until ctx ends. Where the
+// environment says GOMEMLIMIT or GOGC, those hold.
 func Keep(ctx context.Context, most int) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
+	}
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(percent))
 	}
 	defer debug.SetMemoryLimit(math.MaxInt64)
 	tick := time.NewTicker(time.Second)

@@ -23,11 +23,16 @@ func TestTheLimitLeavesRoomToWork(t *testing.T) {
 
 func TestKeepSetsTheLimitAndTakesItBack(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "")
+	t.Setenv("GOGC", "")
+	before := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(before)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { Keep(ctx, 256<<20); close(done) }()
 	require.Eventually(t, func() bool { return debug.SetMemoryLimit(-1) < math.MaxInt64 }, 5*time.Second, time.Millisecond)
+	require.Equal(t, percent, debug.SetGCPercent(percent))
 	cancel()
 	<-done
 	require.EqualValues(t, math.MaxInt64, debug.SetMemoryLimit(-1))
+	require.Equal(t, 100, debug.SetGCPercent(100))
 }

@@ -118,7 +118,7 @@ func (r *Record) appendActivityKey(to []byte) []byte {
 		return to
 	}
 	to = append(append(to, correlation...), '/')
-	to = append(appendLower(to, r.Operation), '/')
+	to = append(AppendLower(to, r.Operation), '/')
 	to = append(append(to, r.Result...), '/')
 	return r.Time.AppendFormat(to, "20060102T150405.999999999Z")
 }

@@ -36,7 +36,7 @@ func keyNames(category string, kind Kind) (names [2]tape.Name, count int) {
 
 // identify gives the record its ID; hash tells that of its bytes, where it is known.
 func (dec *Decoder) identify(kind Kind, hash func() string) {
-	r, id := &dec.rec, appendLower(dec.id[:0], dec.rec.Tenant)
+	r, id := &dec.rec, AppendLower(dec.id[:0], dec.rec.Tenant)
 	id = append(append(append(id, '/'), r.Category...), '/')
 	from := len(id)
 	id = r.appendKey(id, kind)

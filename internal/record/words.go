@@ -98,8 +98,8 @@ func plain(s string) bool {
 	return s == "0" || digits != "" && digits[0] >= '1' && digits[0] <= '9'
 }
 
-// appendLower is strings.ToLower.
-func appendLower(to []byte, s string) []byte {
+// AppendLower is strings.ToLower, into memory that there is.
+func AppendLower(to []byte, s string) []byte {
 	if !ascii(s) {
 		return append(to, strings.ToLower(s)...)
 	}

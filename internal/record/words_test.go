@@ -21,7 +21,7 @@ func TestWords(t *testing.T) {
 			require.Equal(t, strings.HasPrefix(strings.ToLower(s), word), hasPrefix(s, word))
 			require.Equal(t, strings.Contains(strings.ToLower(s), word), says(s, word))
 		}
-		require.Equal(t, strings.ToLower(s), string(appendLower(nil, s)))
+		require.Equal(t, strings.ToLower(s), string(AppendLower(nil, s)))
 		number := rapid.OneOf(rapid.StringMatching(`[ +-]?[0-9_]{0,22} ?`), rapid.String()).Draw(t, "number")
 		want, err := strconv.Atoi(strings.TrimSpace(number))
 		got, ok := integer(number)

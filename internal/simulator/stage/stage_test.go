@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 
 func open(t *testing.T) (*Stage, context.Context) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	s, err := Open(ctx, t.TempDir(), "127.0.0.1:0", simulator.Attack, zap.NewNop())
 	require.NoError(t, err)
