@@ -72,7 +72,10 @@ func (s spec) detect(ctx context.Context) error {
 		// A busy server may fail to answer in time: whoever runs Cordon as a service starts it again.
 		if err := s.detectWith(ctx, plan, log); err != nil {
 			log.Warn("beginning again", zap.Error(err))
-			time.Sleep(100 * time.Millisecond)
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
 		}
 	}
 	return nil

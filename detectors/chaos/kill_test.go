@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +26,7 @@ func TestKilledDetectorsLoseNothing(t *testing.T) {
 		b, url := startNATS(t)
 		records := story(r, setting("RECORDS", 4_000))
 		f.Records = len(records)
-		var killed atomic.Int64
+		killed := make(chan struct{}, f.Kills)
 		w := &writer{bus: b}
 		var hands sync.WaitGroup
 		ctx, cancel := context.WithCancel(t.Context())
@@ -35,9 +34,14 @@ func TestKilledDetectorsLoseNothing(t *testing.T) {
 		defer cancel()
 		pieces := chance(r.Int())
 		hands.Go(func() {
+			kills := 0
 			for at := 0; at < len(records) && ctx.Err() == nil; {
-				if int64(at)*int64(f.Kills+1) > (killed.Load()+1)*int64(len(records)) {
-					time.Sleep(5 * time.Millisecond) // some for each instance that is yet to die
+				if at*(f.Kills+1) > (kills+1)*len(records) { // some for each instance that is yet to die
+					select {
+					case <-killed:
+						kills++
+					case <-ctx.Done():
+					}
 					continue
 				}
 				n := min(len(records)-at, 1+pieces.IntN(60))
@@ -56,7 +60,7 @@ func TestKilledDetectorsLoseNothing(t *testing.T) {
 			pause, who := between(r, 100*time.Millisecond, 1200*time.Millisecond), r.IntN(instances)
 			time.Sleep(pause)
 			crew[who].kill()
-			killed.Add(1)
+			killed <- struct{}{}
 			away := time.Duration(0)
 			if kill%20 == 7 {
 				away = 9 * time.Second
@@ -75,11 +79,7 @@ func TestKilledDetectorsLoseNothing(t *testing.T) {
 		for _, rule := range []string{"admin-without-mfa", "privileged-role-assigned", "password-spray", "password-spray-hit"} {
 			require.True(t, slices.ContainsFunc(slices.Collect(maps.Keys(want)), func(id string) bool { return strings.HasPrefix(id, rule+"/") }), rule)
 		}
-		for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(100 * time.Millisecond) {
-			if have, _, _ := published(t, b); maps.Equal(have, want) {
-				break
-			}
-		}
+		poll(100*time.Millisecond, time.Minute, func() bool { have, _, _ := published(t, b); return maps.Equal(have, want) }) // else the figures say what is missing
 		for _, c := range crew {
 			c.stop(t)
 		}

@@ -101,3 +101,17 @@ func repeat(t *testing.T, run func(t *testing.T, r *rand.Rand)) {
 		require.True(t, ok, "seed %d", seed())
 	}
 }
+
+// poll asks again and again, in the test's own goroutine, until it is so or the time is over.
+func poll(every, most time.Duration, so func() bool) bool {
+	again := time.NewTicker(every)
+	defer again.Stop()
+	for over := time.After(most); !so(); {
+		select {
+		case <-again.C:
+		case <-over:
+			return false
+		}
+	}
+	return true
+}

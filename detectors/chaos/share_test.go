@@ -50,7 +50,9 @@ func shareTheLoad(t *testing.T) {
 	defer hands.Wait()
 	defer cancel()
 	hands.Go(func() {
-		for ; ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {
+		beat := time.NewTicker(200 * time.Millisecond)
+		defer beat.Stop()
+		for ctx.Err() == nil {
 			mu.Lock()
 			round++
 			at := morning.Add(time.Duration(round) * time.Second)
@@ -64,6 +66,10 @@ func shareTheLoad(t *testing.T) {
 			}
 			w.write(t, records, at)
 			mu.Unlock()
+			select {
+			case <-beat.C:
+			case <-ctx.Done():
+			}
 		}
 	})
 	now := func() int {
@@ -75,8 +81,9 @@ func shareTheLoad(t *testing.T) {
 	// records that were stored after now.
 	until := func(what string, tenants []string, ok func() bool) time.Duration {
 		began, after, seen := time.Now(), now(), map[string]bool{}
-		for again := true; again; {
-			err := b.Scan(t.Context(), bus.Findings, bus.FindingsIn(""), began.Add(-time.Second), func(m jetstream.Msg) error {
+		var err error
+		found := poll(20*time.Millisecond, patience, func() bool {
+			err = b.Scan(t.Context(), bus.Findings, bus.FindingsIn(""), began.Add(-time.Second), func(m jetstream.Msg) error {
 				var f finding.Finding
 				require.NoError(t, json.Unmarshal(m.Data(), &f))
 				if round, err := strconv.Atoi(f.ID[strings.LastIndexByte(f.ID, '/')+1:]); err == nil && round > after {
@@ -85,13 +92,12 @@ func shareTheLoad(t *testing.T) {
 				return nil
 			})
 			// A server that is busy may let a reader wait for longer than it does.
-			again = err != nil || !ok() || slices.ContainsFunc(tenants, func(tenant string) bool { return !seen[tenant] })
-			if time.Since(began) > patience {
-				idlest := slices.MinFunc(all, func(a, b *child) int { return len(a.held()) - len(b.held()) })
-				idlest.dump()
-				require.FailNow(t, what, "%s holds %v, reading findings: %v; %s", idlest.Crew, idlest.held(), err, logs(all))
-			}
-			time.Sleep(20 * time.Millisecond)
+			return err == nil && ok() && !slices.ContainsFunc(tenants, func(tenant string) bool { return !seen[tenant] })
+		})
+		if !found {
+			idlest := slices.MinFunc(all, func(a, b *child) int { return len(a.held()) - len(b.held()) })
+			idlest.dump()
+			require.FailNow(t, what, "%s holds %v, reading findings: %v; %s", idlest.Crew, idlest.held(), err, logs(all))
 		}
 		took := time.Since(began)
 		t.Logf("%s after %s", what, took.Round(time.Millisecond))
