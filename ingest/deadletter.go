@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +53,7 @@ func putLetter(ctx context.Context, b *bus.Bus, at record.Position, enqueued tim
 		record.HeaderEnqueued: {enqueued.UTC().Format(time.RFC3339Nano)}, record.HeaderPosition: {at.String()},
 	}
 	if tenant != "" {
-		header.Set(record.HeaderTenant, url.QueryEscape(tenant))
+		header.Set(record.HeaderTenant, record.EscapeHeader(tenant))
 	}
 	if rest {
 		header.Set(headerRest, "1")

@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,7 +109,7 @@ func read(subject string, header nats.Header, size int64, stored time.Time) lett
 	out := letter.Letter{ID: id.String(), Source: id.Source, Partition: id.Partition, Sequence: id.Sequence, Index: id.Index,
 		Rest: header.Get(headerRest) != "", Reason: header.Get(headerReason), Stored: stored.UTC(), Size: size}
 	out.Enqueued, _ = time.Parse(time.RFC3339Nano, header.Get(record.HeaderEnqueued)) // a replay refuses one without
-	out.Tenant, _ = url.QueryUnescape(header.Get(record.HeaderTenant))
+	out.Tenant, _ = record.UnescapeHeader(header.Get(record.HeaderTenant))
 	if n, err := strconv.ParseInt(header.Get(headerSize), 10, 64); err == nil {
 		out.Size = n
 	}

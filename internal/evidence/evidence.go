@@ -67,8 +67,10 @@ func (k *Keeper) event(ctx context.Context, msg jetstream.Msg) error {
 		}
 		kept[key] = true
 		header := nats.Header{headerKey: {key}}
-		for _, name := range []string{record.HeaderRecord, record.HeaderPrincipal, record.HeaderTime, record.HeaderPosition, record.HeaderEnqueued, record.HeaderTenant} {
-			header.Set(name, m.Headers().Get(name))
+		for _, name := range []string{record.HeaderRecord, record.HeaderPrincipal, record.HeaderTime, record.HeaderPosition, record.HeaderEnqueued, record.HeaderTenant, record.HeaderCategory, record.HeaderMarks} {
+			if values := m.Headers()[name]; len(values) > 0 {
+				header[name] = values
+			}
 		}
 		_, err := k.Bus.Publish(ctx, bus.Message{Subject: subject, Header: header, Data: m.Data()})
 		return err

@@ -62,19 +62,38 @@ func (dec *Decoder) DecodeValue(root tape.Value, raw []byte, d Defaults) (*Recor
 	if len(raw) > MaxBytes {
 		return nil, errTooLarge(raw)
 	}
-	return dec.decode(root, raw, d, Stored{NotUTF8: !root.ASCII() && !utf8.Valid(raw)})
+	if err := dec.begin(root, raw, !root.ASCII() && !utf8.Valid(raw)); err != nil {
+		return nil, err
+	}
+	r := &dec.rec
+	if r.Category, r.kind = r.category(); r.Category == "" {
+		return nil, errors.New("no category, and not the shape of a sign-in or an audit record")
+	}
+	r.Tenant = r.tenant(r.kind, d)
+	if r.Tenant == "" && r.kind != KindAzureActivity && r.kind != KindUnknown { // Azure Activity may name a subscription alone
+		return nil, errors.New("no tenant: neither tenantId nor a resourceId with /tenants/{id}")
+	}
+	if len(r.Tenant) > maxName || len(r.Category) > maxName {
+		return nil, fmt.Errorf("tenant has %d bytes, category %d: at most %d are expected", len(r.Tenant), len(r.Category), maxName)
+	}
+	if err := r.setTime(r.kind, d); err != nil {
+		return nil, err
+	}
+	dec.read()
+	dec.identify()
+	return r, nil
 }
 
-// Stored is what is known of a record that was stored, and need not be found out again.
+// Stored is what was found out about a record when it was stored, and need not be again.
 type Stored struct {
-	NotUTF8 bool
-	// Hash tells the SHA-256 of the record's bytes in hexadecimal digits, where its ID ends in one, else "". It may be nil.
-	Hash func() string
+	ID, Tenant, Category string
+	Time                 time.Time
+	Clamped, NotUTF8     bool
 }
 
 // DecodeStored is Decode for a record that Decode has read before, at a part of its cost: the bytes are taken for a
 // record's, and what is known of it is believed. Of other bytes it reads any record, or none.
-func (dec *Decoder) DecodeStored(raw []byte, d Defaults, s Stored) (*Record, error) {
+func (dec *Decoder) DecodeStored(raw []byte, known Stored) (*Record, error) {
 	if len(raw) > MaxBytes {
 		return nil, errTooLarge(raw)
 	}
@@ -82,41 +101,29 @@ func (dec *Decoder) DecodeStored(raw []byte, d Defaults, s Stored) (*Record, err
 	if err != nil {
 		return nil, fmt.Errorf("parsing stored JSON %w", err)
 	}
-	return dec.decode(root, raw, d, s)
-}
-
-func (dec *Decoder) decode(root tape.Value, raw []byte, d Defaults, s Stored) (*Record, error) {
-	if root.Kind() != tape.Object {
-		return nil, fmt.Errorf("a record is a JSON object, this is %s", root.Kind())
-	}
-	dec.rec = Record{Raw: raw, NotUTF8: s.NotUTF8, root: root, properties: unwrap(find(root, nProperties))}
-	dec.targets, dec.changes = dec.targets[:0], dec.changes[:0]
-	r := &dec.rec
-	var kind Kind
-	if r.Category, kind = r.category(); r.Category == "" {
-		return nil, errors.New("no category, and not the shape of a sign-in or an audit record")
-	}
-	r.kind, r.Tenant = kind, r.tenant(kind, d)
-	if r.Tenant == "" && kind != KindAzureActivity && kind != KindUnknown { // Azure Activity may name a subscription alone
-		return nil, errors.New("no tenant: neither tenantId nor a resourceId with /tenants/{id}")
-	}
-	if len(r.Tenant) > maxName || len(r.Category) > maxName {
-		return nil, fmt.Errorf("tenant has %d bytes, category %d: at most %d are expected", len(r.Tenant), len(r.Category), maxName)
-	}
-	if err := r.setTime(kind, d); err != nil {
+	if err := dec.begin(root, raw, known.NotUTF8); err != nil {
 		return nil, err
 	}
-	if dec.read(kind); len(r.Targets) == 0 {
-		r.Targets = nil // a Decoder's memory is no sign of any
-	}
-	dec.identify(kind, s.Hash)
+	r := &dec.rec
+	r.ID, r.Tenant, r.Category, r.kind, r.Time, r.Clamped = known.ID, known.Tenant, known.Category, KindOf(known.Category), known.Time, known.Clamped
+	dec.read()
 	return r, nil
 }
 
+// begin makes room for another record.
+func (dec *Decoder) begin(root tape.Value, raw []byte, notUTF8 bool) error {
+	if root.Kind() != tape.Object {
+		return fmt.Errorf("a record is a JSON object, this is %s", root.Kind())
+	}
+	dec.rec = Record{Raw: raw, NotUTF8: notUTF8, root: root, properties: unwrap(find(root, nProperties))}
+	dec.targets, dec.changes = dec.targets[:0], dec.changes[:0]
+	return nil
+}
+
 // read fills in what the category's own form says.
-func (dec *Decoder) read(kind Kind) {
+func (dec *Decoder) read() {
 	r := &dec.rec
-	switch kind {
+	switch r.kind {
 	case KindSignIn:
 		dec.readSignIn()
 	case KindAudit:
@@ -142,6 +149,9 @@ func (dec *Decoder) read(kind Kind) {
 		dec.activity()
 	default:
 		r.Operation = NormalOperation(text(find(r.root, nOperationName)))
+	}
+	if len(r.Targets) == 0 {
+		r.Targets = nil // a Decoder's memory is no sign of any
 	}
 }
 

@@ -1,6 +1,8 @@
 package record
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -48,6 +50,12 @@ func encode(t require.TestingT, v any) []byte {
 	raw, err := json.Marshal(v)
 	require.NoError(t, err)
 	return raw
+}
+
+// digest is what the ID of a record without a key of its own ends in.
+func digest(r *Record) string {
+	sum := sha256.Sum256(r.Raw)
+	return hex.EncodeToString(sum[:])
 }
 
 func decode(t require.TestingT, v any, d Defaults) *Record {
@@ -292,12 +300,12 @@ func TestQuirks(t *testing.T) {
 		},
 		"no id": {
 			audit(func(_, p fields) { delete(p, "id") }),
-			func(t *testing.T, r *Record) { require.Equal(t, tenantID+"/AuditLogs/"+r.Digest(), r.ID) },
+			func(t *testing.T, r *Record) { require.Equal(t, tenantID+"/AuditLogs/"+digest(r), r.ID) },
 		},
 		"an unknown category in an envelope is kept raw": {
 			fields{"time": "2026-03-02T08:02:05Z", "category": "BrandNewLogs", "tenantId": tenantID, "properties": fields{"id": "x"}},
 			func(t *testing.T, r *Record) {
-				require.Equal(t, tenantID+"/BrandNewLogs/"+r.Digest(), r.ID)
+				require.Equal(t, tenantID+"/BrandNewLogs/"+digest(r), r.ID)
 				require.False(t, r.Decoded())
 			},
 		},

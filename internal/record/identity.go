@@ -34,34 +34,21 @@ func keyNames(category string, kind Kind) (names [2]tape.Name, count int) {
 	return names, 0
 }
 
-// identify gives the record its ID; hash tells that of its bytes, where it is known.
-func (dec *Decoder) identify(kind Kind, hash func() string) {
+// identify gives the record its ID.
+func (dec *Decoder) identify() {
 	r, id := &dec.rec, AppendLower(dec.id[:0], dec.rec.Tenant)
 	id = append(append(append(id, '/'), r.Category...), '/')
 	from := len(id)
-	id = r.appendKey(id, kind)
+	id = r.appendKey(id, r.kind)
 	switch key := id[from:]; {
 	case len(key) == 0:
-		known := ""
-		if hash != nil {
-			known = hash()
-		}
-		if len(known) == hex.EncodedLen(sha256.Size) {
-			id = append(id, known...)
-		} else {
-			sum := sha256.Sum256(r.Raw)
-			id = hex.AppendEncode(id, sum[:])
-		}
-		r.ID = dec.keep(id)
-		r.digest = r.ID[from:]
+		sum := sha256.Sum256(r.Raw)
+		id = hex.AppendEncode(id, sum[:])
 	case len(key) > maxName:
 		sum := sha256.Sum256(key)
 		id = hex.AppendEncode(id[:from], sum[:])
-		r.ID = dec.keep(id)
-	default:
-		r.ID = dec.keep(id)
 	}
-	dec.id = id[:0]
+	r.ID, dec.id = dec.keep(id), id[:0]
 }
 
 // idPiece is the memory, in bytes, that the IDs of a Decoder's records share from the second on.

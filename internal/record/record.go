@@ -4,8 +4,6 @@
 package record
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"time"
 
 	"cordon/internal/tape"
@@ -15,7 +13,7 @@ import (
 // Record is one log record as Entra or Azure wrote it, with what could be read from it.
 type Record struct {
 	// ID is tenant, category and the record's own key, else the SHA-256 of its bytes. A later record with the
-	// same ID and another Digest is a revision of it.
+	// same ID and other bytes is a revision of it.
 	ID       string
 	Tenant   string
 	Category string
@@ -35,22 +33,12 @@ type Record struct {
 
 	kind             Kind // "" where nobody decoded it
 	root, properties tape.Value
-	digest           string
 	code             string // SignIn.Error as it is written, "" where it was not written so
 	fullness         int
 }
 
-// Digest is the SHA-256 of Raw.
-func (r *Record) Digest() string {
-	if r.digest == "" {
-		sum := sha256.Sum256(r.Raw)
-		r.digest = hex.EncodeToString(sum[:])
-	}
-	return r.digest
-}
-
-// Sum tells the record's bytes from those of its other revisions, at a small part of Digest's cost: nobody but Microsoft
-// writes revisions, so it need not withstand a forger.
+// Sum tells the record's bytes from those of its other revisions; it does not withstand a forger, nor need it: nobody but
+// Microsoft writes revisions.
 func (r *Record) Sum() uint64 { return xxhash.Sum64(r.Raw) }
 
 // Fullness is how much a record says: the bytes of its properties' values, whatever stands around them. Of two

@@ -1,12 +1,9 @@
 package record
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,7 +40,8 @@ func ParsePosition(s string) (p Position, err error) {
 	return p, err
 }
 
-// The headers of a message in LOGS. Values are escaped: a name in a record must not be able to end a header.
+// The headers of a message in LOGS: what ingest found out about a record, so that nobody need find it out again. Values
+// are escaped: a name in a record must not be able to end a header.
 const (
 	HeaderRecord    = "Cordon-Record"
 	HeaderPrincipal = "Cordon-Principal"
@@ -51,35 +49,64 @@ const (
 	HeaderPosition  = "Cordon-Position"
 	HeaderEnqueued  = "Cordon-Enqueued"
 	HeaderTenant    = "Cordon-Tenant"
+	HeaderCategory  = "Cordon-Category"
 	HeaderMarks     = "Cordon-Marks" // what is odd about the record; most have none
 )
 
-const markNotUTF8 = "not-utf8"
+const (
+	markClamped = "clamped"
+	markNotUTF8 = "not-utf8"
+)
 
 // Headers are what LOGS keeps beside the bytes.
 func (r *Record) Headers(p Position, enqueued time.Time) map[string][]string {
 	// One array holds the values, and there is room for what an atomic batch adds: a record's headers are made for each.
 	values := [...]string{
-		url.QueryEscape(r.ID),
-		url.QueryEscape(strings.Clone(shorten(r.Actor.Key()))), // a Decoder writes its texts over
+		EscapeHeader(r.ID),
+		EscapeHeader(strings.Clone(shorten(r.Actor.Key()))), // a Decoder writes its texts over
 		r.Time.Format(time.RFC3339Nano),
 		p.String(),
 		enqueued.UTC().Format(time.RFC3339Nano),
-		url.QueryEscape(strings.Clone(r.Tenant)),
+		EscapeHeader(strings.Clone(r.Tenant)),
+		EscapeHeader(strings.Clone(r.Category)),
 	}
 	all := values[:]
 	h := make(map[string][]string, 12)
-	for i, name := range [...]string{HeaderRecord, HeaderPrincipal, HeaderTime, HeaderPosition, HeaderEnqueued, HeaderTenant} {
+	for i, name := range [...]string{HeaderRecord, HeaderPrincipal, HeaderTime, HeaderPosition, HeaderEnqueued, HeaderTenant, HeaderCategory} {
 		h[name] = all[i : i+1 : i+1]
 	}
 	if r.Clamped {
-		h[HeaderMarks] = append(h[HeaderMarks], "clamped")
+		h[HeaderMarks] = append(h[HeaderMarks], markClamped)
 	}
 	if r.NotUTF8 {
 		h[HeaderMarks] = append(h[HeaderMarks], markNotUTF8)
 	}
 	return h
 }
+
+// EscapeHeader writes a text so that it is one header's value, as it is where nothing in it needs escaping.
+func EscapeHeader(s string) string {
+	const hex = "0123456789ABCDEF"
+	plain := func(c byte) bool { return c > ' ' && c < 0x7f && c != '%' }
+	for i := 0; i < len(s); i++ {
+		if plain(s[i]) {
+			continue
+		}
+		out := append(make([]byte, 0, len(s)+16), s[:i]...)
+		for ; i < len(s); i++ {
+			if c := s[i]; plain(c) {
+				out = append(out, c)
+			} else {
+				out = append(out, '%', hex[c>>4], hex[c&15])
+			}
+		}
+		return string(out)
+	}
+	return s
+}
+
+// UnescapeHeader reads what EscapeHeader wrote.
+func UnescapeHeader(s string) (string, error) { return url.PathUnescape(s) }
 
 func shorten(s string) string {
 	if len(s) > 512 {
@@ -100,22 +127,40 @@ func FromLogs(header map[string][]string, data []byte) (*Record, Position, error
 }
 
 // FromLogs decodes a message of LOGS, and tells its position as Position.String writes it; the record and all its texts
-// hold until the Decoder's next call. It believes that ingest has looked at the bytes: nobody else writes into LOGS.
+// hold until the Decoder's next call. It believes what ingest found out: nobody else writes into LOGS.
 func (dec *Decoder) FromLogs(header map[string][]string, data []byte) (r *Record, position string, err error) {
-	enqueued, err := storedTime(one(header, HeaderEnqueued))
-	if err != nil {
-		return nil, "", fmt.Errorf("reading a stored record's enqueued time: %w", err)
-	}
-	tenant, err := url.QueryUnescape(one(header, HeaderTenant))
-	if err != nil {
-		return nil, "", fmt.Errorf("reading a stored record's tenant: %w", err)
-	}
 	if position = one(header, HeaderPosition); position == "" {
 		return nil, "", errors.New("reading a stored record: it has no position")
 	}
-	r, err = dec.DecodeStored(data, Defaults{Tenant: tenant, Enqueued: enqueued},
-		Stored{NotUTF8: slices.Contains(header[HeaderMarks], markNotUTF8), Hash: func() string { return hashIn(one(header, HeaderRecord)) }})
+	known := Stored{ID: unescape(header, HeaderRecord, &err), Tenant: unescape(header, HeaderTenant, &err), Category: unescape(header, HeaderCategory, &err)}
+	if err != nil {
+		return nil, "", err
+	}
+	if known.Category == "" { // an older edition stored it, and did not say all
+		enqueued, err := storedTime(one(header, HeaderEnqueued))
+		if err != nil {
+			return nil, "", fmt.Errorf("reading a stored record's enqueued time: %w", err)
+		}
+		r, err = dec.Decode(data, Defaults{Tenant: known.Tenant, Enqueued: enqueued})
+		return r, position, err
+	}
+	if known.Time, err = storedTime(one(header, HeaderTime)); err != nil {
+		return nil, "", fmt.Errorf("reading a stored record's time: %w", err)
+	}
+	for _, mark := range header[HeaderMarks] {
+		known.Clamped, known.NotUTF8 = known.Clamped || mark == markClamped, known.NotUTF8 || mark == markNotUTF8
+	}
+	r, err = dec.DecodeStored(data, known)
 	return r, position, err
+}
+
+// unescape reads a header; a broken one is an error.
+func unescape(header map[string][]string, name string, broken *error) string {
+	s, err := UnescapeHeader(one(header, name))
+	if err != nil {
+		*broken = fmt.Errorf("reading a stored record's header %s: %w", name, err)
+	}
+	return s
 }
 
 func one(header map[string][]string, name string) string {
@@ -135,25 +180,10 @@ func storedTime(s string) (time.Time, error) {
 	return time.Parse(time.RFC3339Nano, s)
 }
 
-// hashIn is the hash that an escaped ID of three parts ends in, if it does: identify believes it only of a record that
-// has no key of its own.
-func hashIn(id string) string {
-	at := strings.LastIndex(id, "%2F") + len("%2F")
-	if at < len("%2F") || len(id)-at != hex.EncodedLen(sha256.Size) {
-		return ""
-	}
-	for i := at; i < len(id); i++ {
-		if c := id[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return ""
-		}
-	}
-	return id[at:]
-}
-
 // PrincipalOf reads the principal from a LOGS message's headers, without decoding the record.
 func PrincipalOf(header map[string][]string) string {
 	if v := header[HeaderPrincipal]; len(v) > 0 {
-		p, _ := url.QueryUnescape(v[0]) // what cannot be unescaped matches nobody
+		p, _ := UnescapeHeader(v[0]) // what cannot be unescaped matches nobody
 		return p
 	}
 	return ""

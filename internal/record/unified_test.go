@@ -203,7 +203,7 @@ func TestWhatAUnifiedRecordLeavesOut(t *testing.T) {
 	require.Equal(t, 4, r.Time.Second(), "the envelope's")
 	r = decode(t, enveloped("Audit.Exchange", fields{}), Defaults{Enqueued: enqueued})
 	require.Equal(t, UnifiedExchange, r.Category)
-	require.Equal(t, tenantID+"/Audit.Exchange/"+r.Digest(), r.ID)
+	require.Equal(t, tenantID+"/Audit.Exchange/"+digest(r), r.ID)
 }
 
 // The columns of Log Analytics' table OfficeActivity.
