@@ -67,7 +67,7 @@ func (k *Keeper) event(ctx context.Context, msg jetstream.Msg) error {
 		}
 		kept[key] = true
 		header := nats.Header{headerKey: {key}}
-		for _, name := range []string{record.HeaderRecord, record.HeaderPrincipal, record.HeaderTime, record.HeaderPosition, record.HeaderEnqueued, record.HeaderTenant, record.HeaderCategory, record.HeaderMarks} {
+		for _, name := range []string{record.HeaderRecord, record.HeaderPrincipal, record.HeaderPosition, record.HeaderEnqueued, record.HeaderFacts} {
 			if values := m.Headers()[name]; len(values) > 0 {
 				header[name] = values
 			}

@@ -40,17 +40,16 @@ func ParsePosition(s string) (p Position, err error) {
 	return p, err
 }
 
-// The headers of a message in LOGS: what ingest found out about a record, so that nobody need find it out again. Values
-// are escaped: a name in a record must not be able to end a header.
+// The headers of a message in LOGS. Values are escaped: a name in a record must not be able to end a header.
 const (
 	HeaderRecord    = "Cordon-Record"
 	HeaderPrincipal = "Cordon-Principal"
-	HeaderTime      = "Cordon-Time"
 	HeaderPosition  = "Cordon-Position"
 	HeaderEnqueued  = "Cordon-Enqueued"
-	HeaderTenant    = "Cordon-Tenant"
-	HeaderCategory  = "Cordon-Category"
-	HeaderMarks     = "Cordon-Marks" // what is odd about the record; most have none
+	HeaderTenant    = "Cordon-Tenant" // of a dead letter, which has no facts
+	// HeaderFacts is what ingest found out, so that nobody need find it out again: the event time, the tenant, the category,
+	// and what is odd about the record; most have nothing.
+	HeaderFacts = "Cordon-Facts"
 )
 
 const (
@@ -60,26 +59,27 @@ const (
 
 // Headers are what LOGS keeps beside the bytes.
 func (r *Record) Headers(p Position, enqueued time.Time) map[string][]string {
+	facts := r.Time.AppendFormat(make([]byte, 0, 128), time.RFC3339Nano)
+	facts = append(append(facts, ' '), EscapeHeader(r.Tenant)...)
+	facts = append(append(facts, ' '), EscapeHeader(r.Category)...)
+	if r.Clamped {
+		facts = append(facts, " "+markClamped...)
+	}
+	if r.NotUTF8 {
+		facts = append(facts, " "+markNotUTF8...)
+	}
 	// One array holds the values, and there is room for what an atomic batch adds: a record's headers are made for each.
 	values := [...]string{
 		EscapeHeader(r.ID),
 		EscapeHeader(strings.Clone(shorten(r.Actor.Key()))), // a Decoder writes its texts over
-		r.Time.Format(time.RFC3339Nano),
 		p.String(),
 		enqueued.UTC().Format(time.RFC3339Nano),
-		EscapeHeader(strings.Clone(r.Tenant)),
-		EscapeHeader(strings.Clone(r.Category)),
+		string(facts),
 	}
 	all := values[:]
-	h := make(map[string][]string, 12)
-	for i, name := range [...]string{HeaderRecord, HeaderPrincipal, HeaderTime, HeaderPosition, HeaderEnqueued, HeaderTenant, HeaderCategory} {
+	h := make(map[string][]string, 8)
+	for i, name := range [...]string{HeaderRecord, HeaderPrincipal, HeaderPosition, HeaderEnqueued, HeaderFacts} {
 		h[name] = all[i : i+1 : i+1]
-	}
-	if r.Clamped {
-		h[HeaderMarks] = append(h[HeaderMarks], markClamped)
-	}
-	if r.NotUTF8 {
-		h[HeaderMarks] = append(h[HeaderMarks], markNotUTF8)
 	}
 	return h
 }
@@ -106,7 +106,12 @@ func EscapeHeader(s string) string {
 }
 
 // UnescapeHeader reads what EscapeHeader wrote.
-func UnescapeHeader(s string) (string, error) { return url.PathUnescape(s) }
+func UnescapeHeader(s string) (string, error) {
+	if strings.IndexByte(s, '%') < 0 {
+		return s, nil
+	}
+	return url.PathUnescape(s)
+}
 
 func shorten(s string) string {
 	if len(s) > 512 {
@@ -132,35 +137,55 @@ func (dec *Decoder) FromLogs(header map[string][]string, data []byte) (r *Record
 	if position = one(header, HeaderPosition); position == "" {
 		return nil, "", errors.New("reading a stored record: it has no position")
 	}
-	known := Stored{ID: unescape(header, HeaderRecord, &err), Tenant: unescape(header, HeaderTenant, &err), Category: unescape(header, HeaderCategory, &err)}
-	if err != nil {
-		return nil, "", err
-	}
-	if known.Category == "" { // an older edition stored it, and did not say all
-		enqueued, err := storedTime(one(header, HeaderEnqueued))
-		if err != nil {
-			return nil, "", fmt.Errorf("reading a stored record's enqueued time: %w", err)
-		}
-		r, err = dec.Decode(data, Defaults{Tenant: known.Tenant, Enqueued: enqueued})
+	facts := one(header, HeaderFacts)
+	if facts == "" { // an edition stored it that wrote none
+		r, err = dec.fromBytes(header, data)
 		return r, position, err
 	}
-	if known.Time, err = storedTime(one(header, HeaderTime)); err != nil {
-		return nil, "", fmt.Errorf("reading a stored record's time: %w", err)
+	known, err := readFacts(facts)
+	if err != nil {
+		return nil, "", fmt.Errorf("reading a stored record's facts: %w", err)
 	}
-	for _, mark := range header[HeaderMarks] {
-		known.Clamped, known.NotUTF8 = known.Clamped || mark == markClamped, known.NotUTF8 || mark == markNotUTF8
+	if known.ID, err = UnescapeHeader(one(header, HeaderRecord)); err != nil {
+		return nil, "", fmt.Errorf("reading a stored record's ID: %w", err)
 	}
 	r, err = dec.DecodeStored(data, known)
 	return r, position, err
 }
 
-// unescape reads a header; a broken one is an error.
-func unescape(header map[string][]string, name string, broken *error) string {
-	s, err := UnescapeHeader(one(header, name))
+// fromBytes finds out again what the headers do not say.
+func (dec *Decoder) fromBytes(header map[string][]string, data []byte) (*Record, error) {
+	enqueued, err := storedTime(one(header, HeaderEnqueued))
 	if err != nil {
-		*broken = fmt.Errorf("reading a stored record's header %s: %w", name, err)
+		return nil, fmt.Errorf("reading a stored record's enqueued time: %w", err)
 	}
-	return s
+	tenant, err := UnescapeHeader(one(header, HeaderTenant))
+	if err != nil {
+		return nil, fmt.Errorf("reading a stored record's tenant: %w", err)
+	}
+	return dec.Decode(data, Defaults{Tenant: tenant, Enqueued: enqueued})
+}
+
+// readFacts reads what Headers wrote.
+func readFacts(s string) (known Stored, err error) {
+	at, rest, _ := strings.Cut(s, " ")
+	tenant, rest, _ := strings.Cut(rest, " ")
+	category, marks, _ := strings.Cut(rest, " ")
+	if known.Time, err = storedTime(at); err != nil {
+		return known, err
+	}
+	if known.Tenant, err = UnescapeHeader(tenant); err != nil {
+		return known, err
+	}
+	if known.Category, err = UnescapeHeader(category); err != nil {
+		return known, err
+	}
+	for marks != "" {
+		var mark string
+		mark, marks, _ = strings.Cut(marks, " ")
+		known.Clamped, known.NotUTF8 = known.Clamped || mark == markClamped, known.NotUTF8 || mark == markNotUTF8
+	}
+	return known, nil
 }
 
 func one(header map[string][]string, name string) string {

@@ -83,21 +83,29 @@ func TestSharedRecordsAreTheSameStored(t *testing.T) {
 func TestWhatWasFoundOutIsBelieved(t *testing.T) {
 	r := decode(t, signInRecord(), Defaults{Enqueued: enqueued})
 	h := r.Headers(Position{}, enqueued)
-	h[HeaderRecord], h[HeaderTime] = []string{"t/SignInLogs/%25"}, []string{"2026-01-02T03:04:05Z"}
+	require.Equal(t, []string{"2026-03-02T08:00:01Z " + tenantID + " SignInLogs"}, h[HeaderFacts])
+	h[HeaderRecord], h[HeaderFacts] = []string{"t/SignInLogs/%25"}, []string{"2026-01-02T03:04:05Z an%20other SignInLogs clamped"}
 	got, _, err := FromLogs(h, r.Raw)
 	require.NoError(t, err)
 	require.Equal(t, "t/SignInLogs/%", got.ID)
+	require.Equal(t, "an other", got.Tenant)
 	require.Equal(t, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), got.Time)
+	require.True(t, got.Clamped)
 	require.Equal(t, r.Actor, got.Actor)
 
-	delete(h, HeaderCategory)
+	delete(h, HeaderFacts)
+	h[HeaderTenant] = []string{tenantID}
 	got, _, err = FromLogs(h, r.Raw)
 	require.NoError(t, err)
 	require.Equal(t, r.ID, got.ID)
 	require.Equal(t, r.Time, got.Time)
-	h[HeaderEnqueued] = []string{"then"}
-	_, _, err = FromLogs(h, r.Raw)
-	require.ErrorContains(t, err, "enqueued time")
+	for header, broken := range map[string]string{HeaderEnqueued: "then", HeaderTenant: "%z"} {
+		h := r.Headers(Position{}, enqueued)
+		delete(h, HeaderFacts)
+		h[header] = []string{broken}
+		_, _, err = FromLogs(h, r.Raw)
+		require.ErrorContains(t, err, "reading a stored record's")
+	}
 }
 
 func TestHeadersRoundTrip(t *testing.T) {

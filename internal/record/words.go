@@ -24,8 +24,8 @@ func ascii(s string) bool {
 
 // is says that s in lower case is word, which is lower-case ASCII.
 func is(s, word string) bool {
-	if !ascii(s) {
-		return strings.ToLower(s) == word // the Kelvin sign's lower case is k
+	if len(s) > len(word) && !ascii(s) {
+		return strings.ToLower(s) == word // the Kelvin sign's lower case is k, and shorter
 	}
 	return len(s) == len(word) && begins(s, word)
 }

@@ -26,24 +26,16 @@ func NameOf(text string) Name { return Name{text, tagOf(text)} }
 func (n Name) String() string { return n.text }
 
 // tagOf is a name's hash. Names that are one but for their case in ASCII have the same; others that have the same cost
-// a comparison and no more. It looks at the first and the last eight bytes, and the length.
+// a comparison and no more. It looks at the last eight bytes and the length.
 func tagOf[T string | []byte](s T) uint16 {
-	if len(s) >= 8 {
-		return mix(word(s[:8]), word(s[len(s)-8:]), len(s))
-	}
-	return mix(word(s), word(s), len(s))
+	var last [8]byte
+	copy(last[:], s[max(len(s)-8, 0):])
+	return mix(binary.LittleEndian.Uint64(last[:]), len(s))
 }
 
-// word are up to eight bytes as binary.LittleEndian has them.
-func word[T string | []byte](s T) uint64 {
-	var b [8]byte
-	copy(b[:], s)
-	return binary.LittleEndian.Uint64(b[:])
-}
-
-// mix hashes a name's first and last bytes and its length; what is no letter is folded too, which does no harm.
-func mix(first, last uint64, length int) uint16 {
-	return uint16(((first | folds) ^ bits.RotateLeft64(last|folds, 23) ^ uint64(length)) * 0x9e3779b97f4a7c15 >> 48)
+// mix hashes a name's last bytes and its length; what is no letter is folded too, which does no harm.
+func mix(last uint64, length int) uint16 {
+	return uint16((last|folds)*0x9e3779b97f4a7c15>>48) + uint16(length)
 }
 
 // tagOfEscaped is the tag of a name with escapes.

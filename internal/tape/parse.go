@@ -62,11 +62,9 @@ loop:
 					break loop
 				}
 				tag, marks = d.tagOfEscaped(s[start:i]), name|escaped
-			case start+8 <= len(s) && i >= 8:
-				first := binary.LittleEndian.Uint64(s[start:]) & (1<<(8*uint(size)) - 1)
-				last := binary.LittleEndian.Uint64(s[i-8:]) >> (64 - 8*uint(min(size, 8)))
-				tag = mix(first, last, size)
-			default: // at the document's very begin or end
+			case size > 0 && i >= 8:
+				tag = mix(load(s, i-8)>>(uint(64-8*min(size, 8))&63), size)
+			default: // it is empty, or at the document's very begin
 				tag = tagOf(s[start:i])
 			}
 			at := &nodes[n]

@@ -2,9 +2,6 @@
 
 package tape
 
-// fill writes the sets of the blocks of 64 bytes that src has.
-func fill(all []sets, src []byte) {
-	for i := range len(src) / 64 {
-		all[i] = setsOf((*[64]byte)(src[i*64:]))
-	}
-}
+func fill(all []sets, src []byte) (quotes int, backslashes uint64) { return findSets(all, src) }
+
+func places(all []sets, to []uint32) { list(all, to) }

@@ -3,7 +3,6 @@ package tape
 import (
 	"bytes"
 	"encoding/binary"
-	"math/bits"
 )
 
 // ParseTrusted is Parse for bytes that Parse has accepted before, at a part of its cost: it takes their word for what
@@ -43,7 +42,7 @@ func (d *Doc) ParseTrusted(src []byte) (Value, error) {
 type follower struct {
 	doc    *Doc
 	nodes  []node   // all that there is room for
-	quotes []uint32 // where the strings begin and end, and len(src) behind them
+	quotes []uint32 // where the strings begin and end, and nowhere behind them
 	escape int      // the next backslash that no string has passed yet, len(src) where there is none
 	at     int      // where it failed
 	reason string
@@ -128,24 +127,10 @@ func (f *follower) array(s []byte, i, n, k, depth int) (int, int, int) {
 		if n >= MaxNodes {
 			return f.fail(i, errNodes)
 		}
-		if s[i] == '"' {
-			start, end := int(f.quotes[k]), int(f.quotes[k+1])
-			if start != i || end >= len(s) {
-				return f.fail(i, errQuote)
-			}
-			marks := uint8(0)
-			if f.escape < end {
-				marks = f.mark(s, end)
-			}
-			at := &nodes[n]
-			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start+1), uint32(end), uint32(n+1), String, marks, 0
-			i, n, k = end+1, n+1, k+2
-		} else {
-			if i, n, k = f.value(s, i, n, k, depth); i < 0 {
-				return i, n, k
-			}
-			nodes = f.nodes
+		if i, n, k = f.value(s, i, n, k, depth); i < 0 {
+			return i, n, k
 		}
+		nodes = f.nodes
 		if i < len(s) && s[i] <= ' ' {
 			i = blank(s, i)
 		}
@@ -155,12 +140,7 @@ func (f *follower) array(s []byte, i, n, k, depth int) (int, int, int) {
 		if s[i] != ',' {
 			break
 		}
-		if i++; i < len(s) && s[i] <= ' ' {
-			if i++; i < len(s) && s[i] <= ' ' {
-				i = blank(s, i)
-			}
-		}
-		if i >= len(s) {
+		if i = skip(s, i+1); i >= len(s) {
 			return f.fail(i, errOpen)
 		}
 	}
@@ -183,11 +163,12 @@ func (f *follower) object(s []byte, i, n, k, depth int) (int, int, int) {
 	if i = blank(s, i+1); i >= len(s) {
 		return f.fail(i, errOpen)
 	}
-	for nodes := f.nodes; s[i] != '}'; {
+	for nodes, quotes := f.nodes, f.quotes; s[i] != '}'; {
 		if n+1 >= len(nodes) {
 			nodes = f.room()
 		}
-		start, end := int(f.quotes[k])+1, int(f.quotes[k+1])
+		q := (*[4]uint32)(quotes[k:])
+		start, end := int(q[0])+1, int(q[1])
 		if start != i+1 || end+2 >= len(s) {
 			return f.fail(i, errQuote)
 		}
@@ -196,49 +177,52 @@ func (f *follower) object(s []byte, i, n, k, depth int) (int, int, int) {
 		case f.escape < end:
 			marks |= f.mark(s, end)
 			tag = f.doc.tagOfEscaped(s[start:end])
-		case end >= 8 && start+8 <= len(s):
-			first := load(s, start) & (1<<(8*uint(size)) - 1)
-			last := load(s, end-8) >> (64 - 8*uint(min(size, 8)))
-			tag = mix(first, last, size)
-		default: // at the document's very begin or end
+		case size > 0 && end >= 8:
+			tag = mix(load(s, end-8)>>(uint(64-8*min(size, 8))&63), size)
+		default: // it is empty, or at the document's very begin
 			tag = tagOf(s[start:end])
 		}
 		at := &nodes[n]
 		at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(end), uint32(n+1), String, marks, tag
-		i, n, k, members = end+1, n+1, k+2, members+1
-		if s[i] != ':' {
-			if i = blank(s, i); i >= len(s) || s[i] != ':' {
-				return f.fail(i, "expected a colon")
-			}
-		}
-		if i++; i < len(s) && s[i] <= ' ' {
-			if i++; i < len(s) && s[i] <= ' ' {
-				i = blank(s, i)
-			}
-		}
-		if i >= len(s) {
-			return f.fail(i, errOpen)
-		}
+		n, k, members = n+1, k+2, members+1
 		if n >= MaxNodes {
 			return f.fail(i, errNodes)
 		}
-		if s[i] == '"' {
-			start, end := int(f.quotes[k]), int(f.quotes[k+1])
-			if start != i || end >= len(s) {
-				return f.fail(i, errQuote)
+		if gap := int(q[2]) - end; gap == len(`":`) || gap == len(`": `) && s[end+2] == ' ' { // a string is the value
+			start, end := q[2]+1, q[3]
+			if i = int(end) + 1; i >= len(s) {
+				return f.fail(int(start), errQuote)
 			}
 			marks := uint8(0)
-			if f.escape < end {
-				marks = f.mark(s, end)
+			if f.escape < int(end) {
+				marks = f.mark(s, int(end))
 			}
 			at := &nodes[n]
-			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start+1), uint32(end), uint32(n+1), String, marks, 0
-			i, n, k = end+1, n+1, k+2
+			at.start, at.end, at.next, at.kind, at.marks, at.tag = start, end, uint32(n+1), String, marks, 0
+			n, k = n+1, k+2
+			switch quotes[k] - end { // and a name follows
+			case uint32(len(`",`)):
+				i++
+				continue
+			case uint32(len(`", `)):
+				if s[i] == ',' {
+					i += 2
+					continue
+				}
+			}
 		} else {
+			if i = end + 1; s[i] != ':' {
+				if i = blank(s, i); i >= len(s) || s[i] != ':' {
+					return f.fail(i, "expected a colon")
+				}
+			}
+			if i = skip(s, i+1); i >= len(s) {
+				return f.fail(i, errOpen)
+			}
 			if i, n, k = f.value(s, i, n, k, depth); i < 0 {
 				return i, n, k
 			}
-			nodes = f.nodes
+			nodes, quotes = f.nodes, f.quotes
 		}
 		if i < len(s) && s[i] <= ' ' {
 			i = blank(s, i)
@@ -249,12 +233,7 @@ func (f *follower) object(s []byte, i, n, k, depth int) (int, int, int) {
 		if s[i] != ',' {
 			break
 		}
-		if i++; i < len(s) && s[i] <= ' ' {
-			if i++; i < len(s) && s[i] <= ' ' {
-				i = blank(s, i)
-			}
-		}
-		if i >= len(s) {
+		if i = skip(s, i+1); i >= len(s) {
 			return f.fail(i, errOpen)
 		}
 	}
@@ -264,6 +243,16 @@ func (f *follower) object(s []byte, i, n, k, depth int) (int, int, int) {
 	o := &f.nodes[self]
 	o.end, o.next, o.tag = uint32(i+1), uint32(n), uint16(min(members, manyMembers))
 	return i + 1, n, k
+}
+
+// skip is blank where there is one or none, as a rule.
+func skip(s []byte, i int) int {
+	if i < len(s) && s[i] <= ' ' {
+		if i++; i < len(s) && s[i] <= ' ' {
+			return blank(s, i)
+		}
+	}
+	return i
 }
 
 // mark is escaped for a string that ends at i where a backslash stands before that; strings are asked for in turn.
@@ -278,98 +267,8 @@ func (f *follower) mark(s []byte, i int) uint8 {
 // delimits says which bytes end a number.
 var delimits = [256]bool{',': true, '}': true, ']': true, ' ': true, '\n': true, '\r': true, '\t': true}
 
-// find finds the quotes that begin and end strings.
-func (f *follower) find(s []byte) {
-	whole := len(s) / 64
-	all := f.doc.sets[:0]
-	if whole+1 > cap(all) {
-		all = make([]sets, whole+1+whole/2)
-		f.doc.sets = all
-	}
-	all = all[:whole+1]
-	fill(all, s)
-	var last [64]byte
-	copy(last[:], s[whole*64:])
-	all[whole] = setsOf(&last)
-
-	any := uint64(0)
-	for i := range all {
-		any |= all[i].backslashes
-	}
-	if f.escape = len(s); any != 0 {
-		f.escape = backslash(s, 0)
-		unescaped(all)
-	}
-	q, m := f.doc.quotes, 0
-	for i := range all {
-		if len(q) < m+64+8 {
-			q = append(q, make([]uint32, 512+len(q))...)
-			q = q[:cap(q)]
-		}
-		set, from := all[i].quotes, uint32(i)*64
-		n := m + bits.OnesCount64(set)
-		for ; set != 0; m += 8 { // eight at a time, be there fewer: what is too much is written over, and few blocks have more
-			to := (*[8]uint32)(q[m:])
-			to[0] = from + uint32(bits.TrailingZeros64(set))
-			set &= set - 1
-			to[1] = from + uint32(bits.TrailingZeros64(set))
-			set &= set - 1
-			to[2] = from + uint32(bits.TrailingZeros64(set))
-			set &= set - 1
-			to[3] = from + uint32(bits.TrailingZeros64(set))
-			set &= set - 1
-			to[4] = from + uint32(bits.TrailingZeros64(set))
-			set &= set - 1
-			to[5] = from + uint32(bits.TrailingZeros64(set))
-			set &= set - 1
-			to[6] = from + uint32(bits.TrailingZeros64(set))
-			set &= set - 1
-			to[7] = from + uint32(bits.TrailingZeros64(set))
-			set &= set - 1
-		}
-		m = n
-	}
-	q[m], q[m+1] = uint32(len(s)), uint32(len(s))
-	f.doc.quotes, f.quotes = q, q[:m+2]
-}
-
-// unescaped takes the quotes out that a backslash stands before which is no part of an escape itself (Langdale and
-// Lemire, "Parsing gigabytes of JSON per second", 2019, 3.1.1).
-func unescaped(all []sets) {
-	const even = 0x5555555555555555
-	before := uint64(0) // 1 if what stands before the block escapes its first byte
-	for i := range all {
-		at := &all[i]
-		backslashes := at.backslashes &^ before
-		follows := backslashes<<1 | before
-		sum, carry := bits.Add64(backslashes&^even&^follows, backslashes, 0)
-		before = carry
-		at.quotes &^= (even ^ sum<<1) & follows
-	}
-}
-
-const sevens = ones * 0x7f
-
 // load is the eight bytes at i.
 func load(s []byte, i int) uint64 { return binary.LittleEndian.Uint64(s[i:]) }
-
-// sets have a bit for each byte of a block of 64 that is a quote, and that is a backslash.
-type sets struct{ quotes, backslashes uint64 }
-
-func setsOf(s *[64]byte) (all sets) {
-	for i := 0; i < 64; i += 8 {
-		all.quotes |= equal(s, i, '"') << i
-		all.backslashes |= equal(s, i, '\\') << i
-	}
-	return all
-}
-
-// equal has a bit for each of the eight bytes at i that is c.
-func equal(s *[64]byte, i int, c uint64) uint64 {
-	x := binary.LittleEndian.Uint64(s[i:]) ^ ones*c
-	x = ^((x&sevens + sevens) | x | sevens) // the high bit of each byte that was one
-	return (x >> 7) * 0x0102040810204080 >> 56
-}
 
 // backslash finds the first at or behind i, the end where there is none.
 func backslash(s []byte, i int) int {
