@@ -117,32 +117,37 @@ func cut(from string) (raw string, is uint64, rest string, ok bool) {
 	return rest[:n], is, rest[n:], true
 }
 
-// dashes are where a GUID has them.
-var dashes = [...]int{8, 13, 18, 23}
+// dashes are where a GUID has them, pairs where it has the digits of its bytes.
+var (
+	dashes = [...]int{8, 13, 18, 23}
+	pairs  = [...]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+)
+
+// digits are what they stand for, noDigit where one is none.
+var digits = func() (values [256]byte) {
+	for c := range values {
+		values[c] = noDigit
+	}
+	for i, c := range "0123456789abcdef" {
+		values[c] = byte(i)
+	}
+	return values
+}()
+
+const noDigit = 0xff
 
 // guid packs a GUID as Microsoft writes it, in small letters.
 func guid(s string) (id [16]byte, ok bool) {
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return id, false
 	}
-	n := 0
-	for i := 0; i < 36; i++ {
-		if i == dashes[0] || i == dashes[1] || i == dashes[2] || i == dashes[3] {
-			continue
-		}
-		c := s[i]
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c && c <= 'f':
-			c -= 'a' - 10
-		default:
-			return id, false
-		}
-		id[n/2] = id[n/2]<<4 | c
-		n++
+	all := byte(0)
+	for i, at := range pairs {
+		high, low := digits[s[at]], digits[s[at+1]]
+		all |= high | low
+		id[i] = high<<4 | low
 	}
-	return id, true
+	return id, all != noDigit
 }
 
 func dashed(id string) string {

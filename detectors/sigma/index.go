@@ -212,9 +212,7 @@ func (x *Index) Find(h Holder, c *Candidates) {
 	}
 	c.scan = x.record
 	if text, plain := h.Plain(); plain { // what it finds between two values is one rule looked at too many
-		c.text = append(c.text[:0], text...)
-		foldASCII(c.text)
-		c.scan.find(c.text, c.hit)
+		c.scan.find(text, c.hit)
 		return
 	}
 	h.Each(c.each)

@@ -164,13 +164,16 @@ func (p *pattern) quickly(v string) (holds, sure bool) {
 		}
 		return len(v) >= n, true
 	}
-	first := p.needle[0]
+	first, case2 := p.needle[0], byte(0) // the other case differs in one bit
+	if !p.cased && 'a' <= first && first <= 'z' {
+		case2 = 'a' - 'A'
+	}
 	for i := range len(v) {
 		c := v[i]
 		if c >= utf8.RuneSelf {
 			return false, false
 		}
-		if p.low(c) == first && len(v)-i >= n && p.stands(v[i:i+n]) {
+		if c|case2 == first && len(v)-i >= n && p.stands(v[i:i+n]) {
 			return true, true
 		}
 	}

@@ -3,10 +3,13 @@ package sigma
 import (
 	"encoding/binary"
 	"unicode/utf8"
+
+	"cordon/internal/record"
 )
 
 // scanner looks for many texts in a value at once (Wu and Manber, "A fast algorithm for multi-pattern searching",
-// 1994): most of the value is skipped, the more the longer the shortest text is. Value and texts are in small letters.
+// 1994): most of the value is skipped, the more the longer the shortest text is. The texts are in small letters, the value may
+// have capitals of ASCII.
 type scanner struct {
 	least  int // bytes of the shortest text
 	shifts []uint8
@@ -23,8 +26,23 @@ const (
 	blocks = 1 << 12
 )
 
+// blockAt hashes the block before end, whatever the case of its letters.
 func blockAt(s []byte, end int) uint32 {
-	return (uint32(s[end-3]) | uint32(s[end-2])<<8 | uint32(s[end-1])<<16) * 0x9e3779b1 >> 20
+	last := uint32(binary.LittleEndian.Uint16(s[end-2 : end]))
+	return ((uint32(s[end-3])<<16 | last) | 0x202020) * 0x9e3779b1 >> 20
+}
+
+// isFolded says that s in small letters is text.
+func isFolded(s []byte, text string) bool {
+	for i, c := range s {
+		if c-'A' < 26 {
+			c += 'a' - 'A'
+		}
+		if c != text[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // newScanner takes texts of at least three bytes and the rules that wait for them.
@@ -57,7 +75,7 @@ func (s *scanner) find(value []byte, hit func(rules []int32)) {
 			continue
 		}
 		for _, p := range s.texts[at] {
-			if rest := value[end-s.least:]; len(rest) >= len(p.text) && string(rest[:len(p.text)]) == p.text {
+			if rest := value[end-s.least:]; len(rest) >= len(p.text) && isFolded(rest[:len(p.text)], p.text) {
 				hit(p.rules)
 			}
 		}
@@ -119,7 +137,7 @@ const widest = 3
 func fold(to []byte, s string) []byte {
 	from := len(to)
 	to = append(to, s...)
-	i := foldASCII(to[from:])
+	i := record.FoldASCII(to[from:])
 	if i == len(s) {
 		return to
 	}
@@ -129,25 +147,4 @@ func fold(to []byte, s string) []byte {
 		i += width
 	}
 	return to
-}
-
-// foldASCII makes small letters of a text's, eight at a time, and tells how many bytes it has done: all, or up to
-// somewhere before the first that is not ASCII.
-func foldASCII(s []byte) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		x := binary.LittleEndian.Uint64(s[i:])
-		if x&highs != 0 {
-			return i
-		}
-		capital := (x + ones*(0x80-'A')) &^ (x + ones*(0x7f-'Z')) & highs
-		binary.LittleEndian.PutUint64(s[i:], x|capital>>2)
-	}
-	for ; i < len(s) && s[i] < 0x80; i++ {
-		if c := s[i]; c-'A' < 26 {
-			s[i] = c + 'a' - 'A'
-		}
-	}
-	return i
 }

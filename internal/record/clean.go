@@ -5,7 +5,10 @@ import "strings"
 // Clean keeps a name that somebody else chose from breaking a line of a terminal or a chat message, from turning text
 // around, and from filling the screen.
 func Clean(s string) string {
-	if len(s) <= 120 && printable(s) {
+	if printable(s) {
+		if len(s) > 120 {
+			s = s[:120] + "…"
+		}
 		return s
 	}
 	s = strings.Map(func(c rune) rune {

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"encoding/binary"
 	"strconv"
 	"strings"
 )
@@ -100,17 +101,33 @@ func plain(s string) bool {
 
 // AppendLower is strings.ToLower, into memory that there is.
 func AppendLower(to []byte, s string) []byte {
-	if !ascii(s) {
-		return append(to, strings.ToLower(s)...)
-	}
-	for i := range len(s) {
-		c := s[i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		to = append(to, c)
+	from := len(to)
+	to = append(to, s...)
+	if FoldASCII(to[from:]) < len(s) {
+		return append(to[:from], strings.ToLower(s)...)
 	}
 	return to
+}
+
+// FoldASCII makes small letters of a text's, eight at a time, and tells how many bytes it has done: all, or up to somewhere
+// before the first that is not ASCII.
+func FoldASCII(s []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		x := binary.LittleEndian.Uint64(s[i:])
+		if x&highs != 0 {
+			return i
+		}
+		capital := (x + ones*(0x80-'A')) &^ (x + ones*(0x7f-'Z')) & highs
+		binary.LittleEndian.PutUint64(s[i:], x|capital>>2)
+	}
+	for ; i < len(s) && s[i] < 0x80; i++ {
+		if c := s[i]; c-'A' < 26 {
+			s[i] = c + 'a' - 'A'
+		}
+	}
+	return i
 }
 
 // isGUID says that s has a GUID's form.

@@ -47,13 +47,12 @@ func (d *Doc) tagOfEscaped(s []byte) uint16 {
 }
 
 // index are the tables of the objects that were asked for a member and have more than few. A table is a bucket for
-// each of the lowest bits of the tags; a bucket is the chain of its names, in their order, through the nodes.
+// each of the lowest bits of the tags; a bucket is the chain of its names, the last first, through the nodes.
 // Building one takes one step a member however the names were chosen; where they were chosen to fall into one bucket
 // a look costs what going through the members one by one does.
 type index struct {
 	tables []table
-	heads  []uint32 // of all tables: a bucket's first name, 0 for none
-	tails  []uint32 // of the table that is being built: a bucket's last name
+	heads  []uint32 // of all tables: a bucket's last name, 0 for none
 }
 
 type table struct{ from, mask uint32 }
@@ -77,23 +76,15 @@ func (d *Doc) build(object uint32) {
 	} else {
 		x.heads = append(x.heads, make([]uint32, size)...)
 	}
-	if len(x.tails) < size {
-		x.tails = make([]uint32, size)
-	}
-	heads, tails, mask, nodes := x.heads[from:], x.tails[:size], uint32(size-1), d.nodes
+	heads, nodes := x.heads[from:from+size], d.nodes
 	for i, end := object+1, o.next; i < end; i = nodes[i+1].next {
 		n := &nodes[i]
-		b := uint32(n.tag) & mask
-		if heads[b] == 0 {
-			heads[b] = i
-		} else {
-			nodes[tails[b]].next = i
-		}
-		tails[b], n.next = i, 0
+		head := &heads[int(n.tag)&(len(heads)-1)]
+		n.next, *head = *head, i
 	}
 	o.marks |= indexed
 	o.tag = uint16(len(x.tables)) // fewer objects have so many members than a tag can number
-	x.tables = append(x.tables, table{uint32(from), mask})
+	x.tables = append(x.tables, table{uint32(from), uint32(size - 1)})
 }
 
 // Find returns an object's member by name, whatever its case in ASCII; the exact spelling wins, then the first. A name
@@ -117,25 +108,23 @@ func (v Value) FindName(name Name) Value {
 		d.build(v.i)
 	}
 	t := d.index.tables[o.tag]
-	folded := Value{}
+	found, folded := Value{}, Value{}
 	for i := d.index.heads[t.from+uint32(name.tag)&t.mask]; i != 0; {
 		n := &d.nodes[i]
 		if n.tag == name.tag {
-			if n.marks&escaped == 0 && string(d.src[n.start:n.end]) == name.text {
-				return Value{d, i + 1}
-			}
 			switch d.compare(n, name.text) {
 			case exact:
-				return Value{d, i + 1}
+				found = Value{d, i + 1}
 			case alike:
-				if folded.doc == nil {
-					folded = Value{d, i + 1}
-				}
+				folded = Value{d, i + 1}
 			}
 		}
 		i = n.next
 	}
-	return folded
+	if found.doc == nil {
+		return folded
+	}
+	return found
 }
 
 // through looks at one member after another.
@@ -144,9 +133,6 @@ func (d *Doc) through(i, end uint32, name Name) (folded Value) {
 		n := &d.nodes[i]
 		if n.tag != name.tag {
 			continue
-		}
-		if n.marks&escaped == 0 && string(d.src[n.start:n.end]) == name.text {
-			return Value{d, i + 1}
 		}
 		switch d.compare(n, name.text) {
 		case exact:
@@ -169,10 +155,18 @@ const (
 	exact
 )
 
+// compare is called for names of one hash.
 func (d *Doc) compare(n *node, text string) likeness {
+	if n.marks&escaped == 0 && string(d.src[n.start:n.end]) == text {
+		return exact
+	}
+	return d.alike(n, text)
+}
+
+// alike compares what is not the same byte by byte.
+func (d *Doc) alike(n *node, text string) likeness {
 	key := d.src[n.start:n.end]
-	switch {
-	case n.marks&escaped != 0:
+	if n.marks&escaped != 0 {
 		from := len(d.arena)
 		same := string(d.unescape(key)) == text
 		d.arena = d.arena[:from] // nobody was given it
@@ -180,11 +174,8 @@ func (d *Doc) compare(n *node, text string) likeness {
 			return exact
 		}
 		return other
-	case len(key) != len(text):
-		return other
-	case string(key) == text:
-		return exact
-	case EqualFold(key, text):
+	}
+	if EqualFold(key, text) {
 		return alike
 	}
 	return other

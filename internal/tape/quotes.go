@@ -43,8 +43,8 @@ func (f *follower) find(s []byte) {
 	}
 	q = q[:n+spare]
 	places(all, q)
-	q[n], q[n+1], q[n+2], q[n+3] = nowhere, nowhere, nowhere, nowhere
-	f.quotes = q[:n+4]
+	q[n], q[n+1], q[n+2], q[n+3], q[n+4] = nowhere, nowhere, nowhere, nowhere, nowhere
+	f.quotes = q[:n+5]
 }
 
 // findSets writes the sets of the blocks of 64 bytes that src has, counts the quotes, and or's the backslashes.

@@ -54,6 +54,8 @@ func (f *follower) fail(at int, reason string) (int, int, int) {
 }
 
 // room makes some for more nodes.
+//
+//go:noinline
 func (f *follower) room() []node {
 	f.nodes = append(f.nodes, make([]node, max(len(f.nodes), 16))...)
 	f.nodes = f.nodes[:cap(f.nodes)]
@@ -151,6 +153,16 @@ func (f *follower) array(s []byte, i, n, k, depth int) (int, int, int) {
 	return i + 1, n, k
 }
 
+// oddName is the tag of a name that has escapes, or stands at the document's very begin.
+//
+//go:noinline
+func (f *follower) oddName(s []byte, start, end int) (tag uint16, marks uint8) {
+	if f.mark(s, end) == 0 {
+		return tagOf(s[start:end]), name
+	}
+	return f.doc.tagOfEscaped(s[start:end]), name | escaped
+}
+
 // object lays out the object that begins at i.
 func (f *follower) object(s []byte, i, n, k, depth int) (int, int, int) {
 	if depth > MaxDepth {
@@ -163,32 +175,29 @@ func (f *follower) object(s []byte, i, n, k, depth int) (int, int, int) {
 	if i = blank(s, i+1); i >= len(s) {
 		return f.fail(i, errOpen)
 	}
-	for nodes, quotes := f.nodes, f.quotes; s[i] != '}'; {
-		if n+1 >= len(nodes) {
-			nodes = f.room()
+	for s[i] != '}' {
+		if n+1 >= len(f.nodes) {
+			f.room()
 		}
-		q := (*[4]uint32)(quotes[k:])
-		start, end := int(q[0])+1, int(q[1])
-		if start != i+1 || end+2 >= len(s) {
+		if n+1 >= MaxNodes {
+			return f.fail(i, errNodes)
+		}
+		q := f.quotes[k : k+5 : k+5]
+		start, end := q[0]+1, q[1]
+		if start != uint32(i)+1 || int(end)+2 >= len(s) {
 			return f.fail(i, errQuote)
 		}
 		tag, marks := uint16(0), uint8(name)
-		switch size := end - start; {
-		case f.escape < end:
-			marks |= f.mark(s, end)
-			tag = f.doc.tagOfEscaped(s[start:end])
-		case size > 0 && end >= 8:
-			tag = mix(load(s, end-8)>>(uint(64-8*min(size, 8))&63), size)
-		default: // it is empty, or at the document's very begin
-			tag = tagOf(s[start:end])
+		if f.escape < int(end) || end < 8 {
+			tag, marks = f.oddName(s, int(start), int(end))
+		} else {
+			size := int(end - start)
+			tag = mix(load(s, int(end)-8)>>uint(64-8*min(size, 8)), size)
 		}
-		at := &nodes[n]
-		at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(end), uint32(n+1), String, marks, tag
-		n, k, members = n+1, k+2, members+1
-		if n >= MaxNodes {
-			return f.fail(i, errNodes)
-		}
-		if gap := int(q[2]) - end; gap == len(`":`) || gap == len(`": `) && s[end+2] == ' ' { // a string is the value
+		at := f.nodes[n : n+2 : n+2]
+		at[0].start, at[0].end, at[0].next, at[0].kind, at[0].marks, at[0].tag = start, end, uint32(n+1), String, marks, tag
+		members++
+		if gap := q[2] - end; gap == uint32(len(`":`)) || gap == uint32(len(`": `)) && s[end+2] == ' ' { // a string is the value
 			start, end := q[2]+1, q[3]
 			if i = int(end) + 1; i >= len(s) {
 				return f.fail(int(start), errQuote)
@@ -197,10 +206,9 @@ func (f *follower) object(s []byte, i, n, k, depth int) (int, int, int) {
 			if f.escape < int(end) {
 				marks = f.mark(s, int(end))
 			}
-			at := &nodes[n]
-			at.start, at.end, at.next, at.kind, at.marks, at.tag = start, end, uint32(n+1), String, marks, 0
-			n, k = n+1, k+2
-			switch quotes[k] - end { // and a name follows
+			at[1].start, at[1].end, at[1].next, at[1].kind, at[1].marks, at[1].tag = start, end, uint32(n+2), String, marks, 0
+			n, k = n+2, k+4
+			switch q[4] - end { // and a name follows
 			case uint32(len(`",`)):
 				i++
 				continue
@@ -211,7 +219,7 @@ func (f *follower) object(s []byte, i, n, k, depth int) (int, int, int) {
 				}
 			}
 		} else {
-			if i = end + 1; s[i] != ':' {
+			if i = int(end) + 1; s[i] != ':' {
 				if i = blank(s, i); i >= len(s) || s[i] != ':' {
 					return f.fail(i, "expected a colon")
 				}
@@ -219,10 +227,9 @@ func (f *follower) object(s []byte, i, n, k, depth int) (int, int, int) {
 			if i = skip(s, i+1); i >= len(s) {
 				return f.fail(i, errOpen)
 			}
-			if i, n, k = f.value(s, i, n, k, depth); i < 0 {
+			if i, n, k = f.value(s, i, n+1, k+2, depth); i < 0 {
 				return i, n, k
 			}
-			nodes, quotes = f.nodes, f.quotes
 		}
 		if i < len(s) && s[i] <= ' ' {
 			i = blank(s, i)
