@@ -61,13 +61,13 @@ func (k *Keeper) event(ctx context.Context, msg jetstream.Msg) error {
 		if !strings.EqualFold(record.PrincipalOf(m.Headers()), i.Principal.ID) {
 			return nil
 		}
-		key := m.Headers().Get(record.HeaderRecord) + "@" + m.Headers().Get(record.HeaderPosition)
+		key := m.Headers().Get(record.HeaderRecord) // it says the position too
 		if kept[key] {
 			return nil
 		}
 		kept[key] = true
 		header := nats.Header{headerKey: {key}}
-		for _, name := range []string{record.HeaderRecord, record.HeaderPrincipal, record.HeaderPosition, record.HeaderEnqueued, record.HeaderFacts} {
+		for _, name := range []string{record.HeaderRecord, record.HeaderPrincipal, record.HeaderEnqueued} {
 			if values := m.Headers()[name]; len(values) > 0 {
 				header[name] = values
 			}

@@ -42,14 +42,17 @@ func ParsePosition(s string) (p Position, err error) {
 
 // The headers of a message in LOGS. Values are escaped: a name in a record must not be able to end a header.
 const (
+	// HeaderRecord is what ingest found out, so that nobody need find it out again: the record's ID, its position, its event
+	// time, its tenant, its category, and what is odd about it; most have nothing.
 	HeaderRecord    = "Cordon-Record"
 	HeaderPrincipal = "Cordon-Principal"
-	HeaderPosition  = "Cordon-Position"
 	HeaderEnqueued  = "Cordon-Enqueued"
-	HeaderTenant    = "Cordon-Tenant" // of a dead letter, which has no facts
-	// HeaderFacts is what ingest found out, so that nobody need find it out again: the event time, the tenant, the category,
-	// and what is odd about the record; most have nothing.
-	HeaderFacts = "Cordon-Facts"
+)
+
+// The headers of a dead letter, of which nothing could be found out. An edition before had them in LOGS too.
+const (
+	HeaderPosition = "Cordon-Position"
+	HeaderTenant   = "Cordon-Tenant"
 )
 
 const (
@@ -59,29 +62,35 @@ const (
 
 // Headers are what LOGS keeps beside the bytes.
 func (r *Record) Headers(p Position, enqueued time.Time) map[string][]string {
-	facts := r.Time.AppendFormat(make([]byte, 0, 128), time.RFC3339Nano)
-	facts = append(append(facts, ' '), EscapeHeader(r.Tenant)...)
-	facts = append(append(facts, ' '), EscapeHeader(r.Category)...)
-	if r.Clamped {
-		facts = append(facts, " "+markClamped...)
-	}
-	if r.NotUTF8 {
-		facts = append(facts, " "+markNotUTF8...)
-	}
 	// One array holds the values, and there is room for what an atomic batch adds: a record's headers are made for each.
 	values := [...]string{
-		EscapeHeader(r.ID),
+		r.facts(p),
 		EscapeHeader(strings.Clone(shorten(r.Actor.Key()))), // a Decoder writes its texts over
-		p.String(),
 		enqueued.UTC().Format(time.RFC3339Nano),
-		string(facts),
 	}
 	all := values[:]
-	h := make(map[string][]string, 8)
-	for i, name := range [...]string{HeaderRecord, HeaderPrincipal, HeaderPosition, HeaderEnqueued, HeaderFacts} {
+	h := make(map[string][]string, 6)
+	for i, name := range [...]string{HeaderRecord, HeaderPrincipal, HeaderEnqueued} {
 		h[name] = all[i : i+1 : i+1]
 	}
 	return h
+}
+
+// facts are what HeaderRecord says.
+func (r *Record) facts(p Position) string {
+	var room [256]byte
+	to := append(append(room[:0], EscapeHeader(r.ID)...), ' ')
+	to = append(append(to, p.String()...), ' ')
+	to = append(r.Time.AppendFormat(to, time.RFC3339Nano), ' ')
+	to = append(append(to, EscapeHeader(r.Tenant)...), ' ')
+	to = append(to, EscapeHeader(r.Category)...)
+	if r.Clamped {
+		to = append(to, " "+markClamped...)
+	}
+	if r.NotUTF8 {
+		to = append(to, " "+markNotUTF8...)
+	}
+	return string(to)
 }
 
 // EscapeHeader writes a text so that it is one header's value, as it is where nothing in it needs escaping.
@@ -134,51 +143,53 @@ func FromLogs(header map[string][]string, data []byte) (*Record, Position, error
 // FromLogs decodes a message of LOGS, and tells its position as Position.String writes it; the record and all its texts
 // hold until the Decoder's next call. It believes what ingest found out: nobody else writes into LOGS.
 func (dec *Decoder) FromLogs(header map[string][]string, data []byte) (r *Record, position string, err error) {
-	if position = one(header, HeaderPosition); position == "" {
-		return nil, "", errors.New("reading a stored record: it has no position")
+	facts := one(header, HeaderRecord)
+	id, rest, all := strings.Cut(facts, " ")
+	if !all { // an edition before stored it
+		return dec.fromBytes(header, data)
 	}
-	facts := one(header, HeaderFacts)
-	if facts == "" { // an edition stored it that wrote none
-		r, err = dec.fromBytes(header, data)
-		return r, position, err
-	}
-	known, err := readFacts(facts)
+	position, rest, _ = strings.Cut(rest, " ")
+	known, err := readFacts(id, rest)
 	if err != nil {
-		return nil, "", fmt.Errorf("reading a stored record's facts: %w", err)
-	}
-	if known.ID, err = UnescapeHeader(one(header, HeaderRecord)); err != nil {
-		return nil, "", fmt.Errorf("reading a stored record's ID: %w", err)
+		return nil, "", fmt.Errorf("reading a stored record's header %s: %w", HeaderRecord, err)
 	}
 	r, err = dec.DecodeStored(data, known)
 	return r, position, err
 }
 
 // fromBytes finds out again what the headers do not say.
-func (dec *Decoder) fromBytes(header map[string][]string, data []byte) (*Record, error) {
+func (dec *Decoder) fromBytes(header map[string][]string, data []byte) (*Record, string, error) {
+	position := one(header, HeaderPosition)
+	if position == "" {
+		return nil, "", errors.New("reading a stored record: its headers do not say where it comes from")
+	}
 	enqueued, err := storedTime(one(header, HeaderEnqueued))
 	if err != nil {
-		return nil, fmt.Errorf("reading a stored record's enqueued time: %w", err)
+		return nil, "", fmt.Errorf("reading a stored record's enqueued time: %w", err)
 	}
 	tenant, err := UnescapeHeader(one(header, HeaderTenant))
 	if err != nil {
-		return nil, fmt.Errorf("reading a stored record's tenant: %w", err)
+		return nil, "", fmt.Errorf("reading a stored record's tenant: %w", err)
 	}
-	return dec.Decode(data, Defaults{Tenant: tenant, Enqueued: enqueued})
+	r, err := dec.Decode(data, Defaults{Tenant: tenant, Enqueued: enqueued})
+	return r, position, err
 }
 
-// readFacts reads what Headers wrote.
-func readFacts(s string) (known Stored, err error) {
-	at, rest, _ := strings.Cut(s, " ")
+// readFacts reads what facts wrote, but for the position.
+func readFacts(id, rest string) (known Stored, err error) {
+	at, rest, _ := strings.Cut(rest, " ")
 	tenant, rest, _ := strings.Cut(rest, " ")
 	category, marks, _ := strings.Cut(rest, " ")
 	if known.Time, err = storedTime(at); err != nil {
 		return known, err
 	}
-	if known.Tenant, err = UnescapeHeader(tenant); err != nil {
-		return known, err
-	}
-	if known.Category, err = UnescapeHeader(category); err != nil {
-		return known, err
+	for _, part := range [...]struct {
+		from string
+		to   *string
+	}{{id, &known.ID}, {tenant, &known.Tenant}, {category, &known.Category}} {
+		if *part.to, err = UnescapeHeader(part.from); err != nil {
+			return known, err
+		}
 	}
 	for marks != "" {
 		var mark string

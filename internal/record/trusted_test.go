@@ -82,9 +82,9 @@ func TestSharedRecordsAreTheSameStored(t *testing.T) {
 // What the headers say is not found out again; what an older edition left out is.
 func TestWhatWasFoundOutIsBelieved(t *testing.T) {
 	r := decode(t, signInRecord(), Defaults{Enqueued: enqueued})
-	h := r.Headers(Position{}, enqueued)
-	require.Equal(t, []string{"2026-03-02T08:00:01Z " + tenantID + " SignInLogs"}, h[HeaderFacts])
-	h[HeaderRecord], h[HeaderFacts] = []string{"t/SignInLogs/%25"}, []string{"2026-01-02T03:04:05Z an%20other SignInLogs clamped"}
+	h := r.Headers(Position{"hub", "0", 1, 2}, enqueued)
+	require.Equal(t, []string{r.ID + " hub/0/1/2 2026-03-02T08:00:01Z " + tenantID + " SignInLogs"}, h[HeaderRecord])
+	h[HeaderRecord] = []string{"t/SignInLogs/%25 hub/0/1/2 2026-01-02T03:04:05Z an%20other SignInLogs clamped"}
 	got, _, err := FromLogs(h, r.Raw)
 	require.NoError(t, err)
 	require.Equal(t, "t/SignInLogs/%", got.ID)
@@ -93,18 +93,19 @@ func TestWhatWasFoundOutIsBelieved(t *testing.T) {
 	require.True(t, got.Clamped)
 	require.Equal(t, r.Actor, got.Actor)
 
-	delete(h, HeaderFacts)
-	h[HeaderTenant] = []string{tenantID}
-	got, _, err = FromLogs(h, r.Raw)
+	older := func() map[string][]string {
+		return map[string][]string{HeaderRecord: {"any"}, HeaderTenant: {tenantID}, HeaderPosition: {"hub/0/1/2"}, HeaderEnqueued: h[HeaderEnqueued]}
+	}
+	got, position, err := FromLogs(older(), r.Raw)
 	require.NoError(t, err)
 	require.Equal(t, r.ID, got.ID)
 	require.Equal(t, r.Time, got.Time)
-	for header, broken := range map[string]string{HeaderEnqueued: "then", HeaderTenant: "%z"} {
-		h := r.Headers(Position{}, enqueued)
-		delete(h, HeaderFacts)
+	require.Equal(t, Position{"hub", "0", 1, 2}, position)
+	for header, broken := range map[string]string{HeaderEnqueued: "then", HeaderTenant: "%z", HeaderPosition: ""} {
+		h := older()
 		h[header] = []string{broken}
 		_, _, err = FromLogs(h, r.Raw)
-		require.ErrorContains(t, err, "reading a stored record's")
+		require.ErrorContains(t, err, "reading a stored record")
 	}
 }
 
@@ -122,9 +123,10 @@ func TestHeadersRoundTrip(t *testing.T) {
 func TestReadingStoredRecordsAllocatesNothing(t *testing.T) {
 	for name, f := range map[string]fields{"sign-in": signInRecord(), "audit": manyChanges(), "in strings": inStrings(t), "unified": roleGiven()} {
 		r := decode(t, f, Defaults{Enqueued: enqueued})
+		h := r.Headers(Position{"hub", "0", 1, 2}, enqueued)
 		var dec Decoder
 		require.Zero(t, testing.AllocsPerRun(50, func() {
-			if _, err := dec.DecodeStored(r.Raw, Stored{ID: r.ID, Tenant: r.Tenant, Category: r.Category, Time: r.Time}); err != nil {
+			if _, _, err := dec.FromLogs(h, r.Raw); err != nil {
 				t.Fatal(err)
 			}
 		}), name)
