@@ -180,23 +180,22 @@ func readFacts(id, rest string) (known Stored, err error) {
 	at, rest, _ := strings.Cut(rest, " ")
 	tenant, rest, _ := strings.Cut(rest, " ")
 	category, marks, _ := strings.Cut(rest, " ")
-	if known.Time, err = storedTime(at); err != nil {
-		return known, err
+	known.Time, err = storedTime(at)
+	if err == nil {
+		known.ID, err = UnescapeHeader(id)
 	}
-	for _, part := range [...]struct {
-		from string
-		to   *string
-	}{{id, &known.ID}, {tenant, &known.Tenant}, {category, &known.Category}} {
-		if *part.to, err = UnescapeHeader(part.from); err != nil {
-			return known, err
-		}
+	if err == nil {
+		known.Tenant, err = UnescapeHeader(tenant)
+	}
+	if err == nil {
+		known.Category, err = UnescapeHeader(category)
 	}
 	for marks != "" {
 		var mark string
 		mark, marks, _ = strings.Cut(marks, " ")
 		known.Clamped, known.NotUTF8 = known.Clamped || mark == markClamped, known.NotUTF8 || mark == markNotUTF8
 	}
-	return known, nil
+	return known, err
 }
 
 func one(header map[string][]string, name string) string {
