@@ -15,7 +15,8 @@ import (
 func (e *Engine) describe(v *event, position string) (*finding.Finding, []byte) {
 	rule := e.rules[v.rule]
 	f := &e.described
-	*f = finding.Finding{Rule: rule.Name, Mode: e.mode[v.rule], Tenant: v.Tenant, Time: v.Time, Targets: f.Targets[:0], Proof: f.Proof[:0], Why: f.Why[:0]}
+	f.Rule, f.Mode, f.Tenant, f.Time, f.Suppressed = rule.Name, e.mode[v.rule], v.Tenant, v.Time, ""
+	f.Targets, f.Proof, f.Why = f.Targets[:0], f.Proof[:0], f.Why[:0]
 	f.Actor = e.principal(v, v.Actor)
 	for _, t := range v.Targets {
 		f.Targets = append(f.Targets, object(rule, v.Record, t))

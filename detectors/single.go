@@ -92,9 +92,13 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 
 // told has the finding be published as it stands, and wait for the watermark if it should.
 func (e *Engine) told(s *single) *kept {
-	f := e.finding(s)
-	e.watch(s, &f)
+	if len(e.out) == cap(e.out) {
+		e.out = slices.Grow(e.out, 1)
+	}
+	e.out = e.out[:len(e.out)+1] // they are large: it is made where it stays
+	f := &e.out[len(e.out)-1]
+	e.retell(s, f)
+	e.watch(s, f)
 	e.buckets.touch(s.of)
-	e.out = append(e.out, f)
 	return s.of
 }

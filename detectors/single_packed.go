@@ -68,12 +68,18 @@ func (w *writer) principal(p *finding.Principal) {
 }
 
 // finding is what a single packs, as it stands. Its texts are parts of what is packed.
-func (e *Engine) finding(s *single) finding.Finding {
-	rule := e.rules[s.rule]
-	f := finding.Finding{Revision: s.revision, Rule: rule.Name, Title: rule.Title, Kind: rule.Custom.Kind, Techniques: rule.Techniques,
-		Decisive: rule.Custom.Decisive, Playbook: rule.Custom.Playbook, Unconfirmed: s.unconfirmed, Withdrawn: s.withdrawn, Count: 1}
-	e.unpack(&reader{bytes: s.packed}, &f)
+func (e *Engine) finding(s *single) (f finding.Finding) {
+	e.retell(s, &f)
 	return f
+}
+
+// retell makes of f what a single packs.
+func (e *Engine) retell(s *single, f *finding.Finding) {
+	rule := e.rules[s.rule]
+	*f = finding.Finding{}
+	f.Revision, f.Rule, f.Title, f.Kind, f.Techniques = s.revision, rule.Name, rule.Title, rule.Custom.Kind, rule.Techniques
+	f.Decisive, f.Playbook, f.Unconfirmed, f.Withdrawn, f.Count = rule.Custom.Decisive, rule.Custom.Playbook, s.unconfirmed, s.withdrawn, 1
+	e.unpack(&reader{bytes: s.packed}, f)
 }
 
 // unpack reads what pack wrote; r says whether it was that.

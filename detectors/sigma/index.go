@@ -194,15 +194,14 @@ func (x *Index) Find(h Holder, c *Candidates) {
 			if v == "" {
 				continue
 			}
-			scanned := at.parts != nil
-			if !scanned && len(v) > widest*at.longest {
-				continue
+			if at.parts == nil && (len(v) > widest*at.longest || !at.lengths.has(len(v)) && record.ASCII(v)) {
+				continue // in small letters too it is longer or shorter than any
 			}
 			c.text = fold(c.text[:0], v)
 			if at.lengths.has(len(c.text)) {
 				c.add(at.wholes[string(c.text)])
 			}
-			if scanned {
+			if at.parts != nil {
 				at.parts.find(c.text, c.hit)
 			}
 		}

@@ -106,7 +106,7 @@ func list(s string) []string {
 // NormalOperation folds what differs between spellings of one operation name: blanks around it, the unified audit
 // log's final full stop, and the dash in "Update application – Certificates and secrets management ".
 func NormalOperation(s string) string {
-	if !ascii(s) {
+	if !ASCII(s) {
 		s = strings.Map(func(c rune) rune {
 			switch c {
 			case '\u2010', '\u2011', '\u2012', '\u2013', '\u2014', '\u2212':

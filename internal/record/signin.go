@@ -80,7 +80,7 @@ var strongMethods = [...]string{"fido2", "passkey", "windows hello", "x.509", "c
 // "multiFactorAuthentication" are one.
 func multiFactor(requirement string) bool {
 	const word = "multifactorauthentication"
-	if !ascii(requirement) {
+	if !ASCII(requirement) {
 		return strings.EqualFold(strings.NewReplacer("-", "", " ", "").Replace(requirement), word)
 	}
 	n := 0

@@ -8,24 +8,24 @@ import (
 
 // What the standard library does with words in whatever case, without making a lower-case copy of each.
 
-func ascii(s string) bool {
+// ASCII says that s has no other characters.
+func ASCII(s string) bool {
 	const highs = 0x8080808080808080
 	for ; len(s) >= 8; s = s[8:] {
 		if (uint64(s[0])|uint64(s[1])<<8|uint64(s[2])<<16|uint64(s[3])<<24|uint64(s[4])<<32|uint64(s[5])<<40|uint64(s[6])<<48|uint64(s[7])<<56)&highs != 0 {
 			return false
 		}
 	}
+	high := byte(0)
 	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
+		high |= s[i]
 	}
-	return true
+	return high < 0x80
 }
 
 // is says that s in lower case is word, which is lower-case ASCII.
 func is(s, word string) bool {
-	if len(s) > len(word) && !ascii(s) {
+	if len(s) > len(word) && !ASCII(s) {
 		return strings.ToLower(s) == word // the Kelvin sign's lower case is k, and shorter
 	}
 	return len(s) == len(word) && begins(s, word)
@@ -47,7 +47,7 @@ func begins(s, word string) bool {
 
 // hasPrefix says that s in lower case begins with word, which is lower-case ASCII.
 func hasPrefix(s, word string) bool {
-	if !ascii(s) {
+	if !ASCII(s) {
 		return strings.HasPrefix(strings.ToLower(s), word)
 	}
 	return len(s) >= len(word) && begins(s, word)
@@ -55,7 +55,7 @@ func hasPrefix(s, word string) bool {
 
 // says tells whether word, lower-case ASCII, is part of s in lower case.
 func says(s, word string) bool {
-	if !ascii(s) {
+	if !ASCII(s) {
 		return strings.Contains(strings.ToLower(s), word)
 	}
 	for i := 0; i+len(word) <= len(s); i++ {
