@@ -28,7 +28,7 @@ func (e *Engine) correlate(k *kept, v *event, truth sigma.Truth, by, position st
 			continue
 		}
 		if !truth.Holds() {
-			if old != nil && old.Unconfirmed && size >= old.Size {
+			if old != nil && size >= old.Size && (old.Unconfirmed || e.lost(v)) {
 				e.windows[f.to.at].Take(old)
 				e.buckets.touch(k)
 			}

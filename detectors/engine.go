@@ -41,7 +41,9 @@ type Engine struct {
 	round     uint32         // of gathering
 
 	buckets    buckets
-	silenced   map[string]int // rules that an unknown fact kept from firing
+	learnt     func([]directory.Fact) // is told what records say of roles that was new; nil where nobody asks
+	again      bool                   // records are looked at again because of that
+	silenced   map[string]int         // rules that an unknown fact kept from firing
 	suppressed map[SuppressedBy]int
 
 	// What is made of one record, in memory that is used for the next.
@@ -145,6 +147,9 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 func (e *Engine) observe(r *record.Record) {
 	if facts := e.directory.Observe(r); len(facts) > 0 {
 		e.buckets.learnt(facts)
+		if e.learnt != nil {
+			e.learnt(facts)
+		}
 	}
 }
 

@@ -135,12 +135,12 @@ func (k *kept) Compare(other sigma.Record) int {
 // suspects names the rules that hold the record for want of a field: a revision may contradict them.
 func (e *Engine) suspects(k *kept, visit func(rule int)) {
 	for s := k.singles; s != nil; s = s.next {
-		if s.unconfirmed {
+		if s.unconfirmed || e.again {
 			visit(s.rule)
 		}
 	}
 	for it := k.held; it != nil; it = it.Next {
-		if it.Unconfirmed {
+		if it.Unconfirmed || e.again {
 			visit(e.ways[it.By].rule)
 		}
 	}

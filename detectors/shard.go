@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"cordon/internal/bus"
+	"cordon/internal/directory"
 	"cordon/internal/finding"
 	"cordon/internal/record"
 	"github.com/nats-io/nats.go/jetstream"
@@ -28,7 +30,8 @@ type shard struct {
 	decoder    record.Decoder
 	watermarks *watermarks
 	waiting    []foreign
-	moved      bool // the watermarks, since they were applied
+	learnt     []directory.Fact // for whose sake nothing has been looked at again yet
+	moved      bool             // the watermarks, since they were applied
 	cleared    time.Time
 	through    uint64 // sequence of LOGS up to which all of the shard has been looked at
 	delivered  uint64 // number of the last delivery
@@ -40,6 +43,8 @@ type shard struct {
 const (
 	tickEvery  = time.Second
 	retryAfter = 2 * time.Second
+	// aheadAtMost is how far a record's event time may lie ahead of the time at which LOGS took it; ingest sees to that.
+	aheadAtMost = 5 * time.Minute
 )
 
 // run reads the shard until ctx ends or there are other rules. After an error it begins again from the last snapshot:
@@ -115,7 +120,12 @@ func (s *shard) take(ctx context.Context, batch []bus.Delivery) error {
 		out = append(out, s.look(d.Msg, d.Stream)...)
 		s.through = d.Stream
 	}
-	out = append(out, s.flush()...)
+	again, err := s.lookAgain(ctx)
+	if err != nil {
+		s.broken = true
+		return err
+	}
+	out = append(append(out, again...), s.flush()...)
 	if err := s.askAnnouncements(ctx); err != nil {
 		s.broken = true
 		return err
@@ -144,6 +154,11 @@ func (s *shard) reread(ctx context.Context, span bus.Span) (out []finding.Findin
 		return nil, fmt.Errorf("reading back: %w", err)
 	}
 	s.through = max(s.through, span.Last)
+	again, err := s.lookAgain(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, again...)
 	return append(append(out, s.flush()...), s.engine.FlushAll()...), nil
 }
 
@@ -185,6 +200,42 @@ func (s *shard) look(m jetstream.Msg, seq uint64) []finding.Finding {
 		return nil
 	}
 	return s.engine.Process(rec, position)
+}
+
+// lookAgain looks again at what it has read of those of whom it has learnt something since: the record that gave a role
+// may come after the sign-ins that this makes grave. What the engine has found already it finds no second time.
+func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error) {
+	type holder struct{ tenant, key string }
+	since := map[holder]time.Time{}
+	for _, f := range s.learnt {
+		from := f.At.Add(-aheadAtMost)
+		if !f.Held {
+			from = f.At.Add(-s.back()) // he held it before
+		}
+		if h := (holder{f.Tenant, f.Key}); since[h].IsZero() || from.Before(since[h]) {
+			since[h] = from
+		}
+	}
+	s.engine.again = true
+	defer func() { s.engine.again = false }()
+	for h, from := range since {
+		span := bus.Span{Stream: bus.Logs, Filter: []string{bus.RecordsOf(h.tenant, h.key)}, Since: from, Last: s.through}
+		err := s.room.Bus.ScanSpan(ctx, span, func(m jetstream.Msg) error {
+			if !strings.EqualFold(record.PrincipalOf(m.Headers()), h.key) {
+				return nil
+			}
+			rec, position, err := s.decoder.FromLogs(m.Headers(), m.Data())
+			if err == nil && !s.room.footprints.isOwn(rec) { // one that cannot be read was reported when it came
+				out = append(out, s.engine.Process(rec, position)...)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("looking again at what %s did: %w", h.key, err)
+		}
+	}
+	s.learnt = nil
+	return out, nil
 }
 
 // settle confirms what the watermarks have passed.

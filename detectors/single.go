@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"cordon/detectors/sigma"
+	"cordon/internal/directory"
 )
 
 // single is a finding about one record: what revisions of the record and the watermark ask of it.
@@ -34,13 +35,22 @@ func (k *kept) single(rule int) *single {
 	return nil
 }
 
-const contradicted = "a fuller revision of the record contradicts it"
+// Why findings are withdrawn.
+const (
+	contradicted    = "a fuller revision of the record contradicts it"
+	learntOtherwise = "what has been learnt since of who held which role contradicts it"
+)
 
 // single raises, revises or withdraws the finding that a rule makes of one record; by is the exception that suppresses
 // it. It adds what there is to tell to e.found.
 func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position string) *kept {
 	s := k.single(v.rule)
 	if !truth.Holds() {
+		if s != nil && s.withdrawn == "" && v.Fullness() >= s.size && e.lost(v) {
+			s.withdrawn = learntOtherwise
+			s.revision++
+			return e.told(s)
+		}
 		if s == nil || !s.unconfirmed || s.settled || v.Fullness() < s.size {
 			return k
 		}
@@ -67,14 +77,14 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 		return e.told(s)
 	}
 	if slices.Contains(s.sums, v.Sum()) {
-		return k // the same record from another source, or read again
+		return e.reconsidered(s, v, by) // the same record from another source, or read again
 	}
 	s.sums = append(s.sums, v.Sum())
 	was := e.finding(s)
 	if slices.Contains(was.Proof[0].Positions, position) { // read again, and published before
 		s.size, s.unread = max(s.size, v.Fullness()), without(s.unread, position)
 		e.buckets.touch(k)
-		return k
+		return e.reconsidered(s, v, by)
 	}
 	positions := append(slices.Clone(was.Proof[0].Positions), position)
 	if v.Fullness() >= s.size { // the fuller revision is what the finding tells
@@ -88,6 +98,35 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 	}
 	s.revision++
 	return e.told(s)
+}
+
+// reconsidered tells a finding anew where what was learnt of its record's principal changes it.
+func (e *Engine) reconsidered(s *single, v *event, by string) *kept {
+	if !e.again || v.Fullness() < s.size || s.withdrawn != "" && s.withdrawn != learntOtherwise {
+		return s.of
+	}
+	was := e.finding(s)
+	if standing, _ := v.standing(); s.withdrawn == "" && (standing == directory.Yes) == (was.Actor.Privileged == directory.Yes) {
+		return s.of
+	}
+	f, says := e.describe(v, was.Proof[0].Positions[0])
+	f.Suppressed, f.Proof[0].Positions = by, was.Proof[0].Positions
+	s.packed, s.withdrawn = e.pack(f, says), ""
+	s.revision++
+	return e.told(s)
+}
+
+// lost says that the rule that looks held as long as the principal was thought to be privileged, which he was not.
+func (e *Engine) lost(v *event) bool {
+	if !e.again {
+		return false
+	}
+	r := v.Record
+	v.take(r)
+	v.asked, v.privileged = true, directory.Yes
+	held := e.rules[v.rule].Match(v).Holds()
+	v.take(r)
+	return held
 }
 
 // told has the finding be published as it stands, and wait for the watermark if it should.
