@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,8 +42,6 @@ type shard struct {
 const (
 	tickEvery  = time.Second
 	retryAfter = 2 * time.Second
-	// aheadAtMost is how far a record's event time may lie ahead of the time at which LOGS took it; ingest sees to that.
-	aheadAtMost = 5 * time.Minute
 )
 
 // run reads the shard until ctx ends or there are other rules. After an error it begins again from the last snapshot:
@@ -200,42 +197,6 @@ func (s *shard) look(m jetstream.Msg, seq uint64) []finding.Finding {
 		return nil
 	}
 	return s.engine.Process(rec, position)
-}
-
-// lookAgain looks again at what it has read of those of whom it has learnt something since: the record that gave a role
-// may come after the sign-ins that this makes grave. What the engine has found already it finds no second time.
-func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error) {
-	type holder struct{ tenant, key string }
-	since := map[holder]time.Time{}
-	for _, f := range s.learnt {
-		from := f.At.Add(-aheadAtMost)
-		if !f.Held {
-			from = f.At.Add(-s.back()) // he held it before
-		}
-		if h := (holder{f.Tenant, f.Key}); since[h].IsZero() || from.Before(since[h]) {
-			since[h] = from
-		}
-	}
-	s.engine.again = true
-	defer func() { s.engine.again = false }()
-	for h, from := range since {
-		span := bus.Span{Stream: bus.Logs, Filter: []string{bus.RecordsOf(h.tenant, h.key)}, Since: from, Last: s.through}
-		err := s.room.Bus.ScanSpan(ctx, span, func(m jetstream.Msg) error {
-			if !strings.EqualFold(record.PrincipalOf(m.Headers()), h.key) {
-				return nil
-			}
-			rec, position, err := s.decoder.FromLogs(m.Headers(), m.Data())
-			if err == nil && !s.room.footprints.isOwn(rec) { // one that cannot be read was reported when it came
-				out = append(out, s.engine.Process(rec, position)...)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("looking again at what %s did: %w", h.key, err)
-		}
-	}
-	s.learnt = nil
-	return out, nil
 }
 
 // settle confirms what the watermarks have passed.

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"cordon/detectors/sigma"
-	"cordon/internal/directory"
 )
 
 // single is a finding about one record: what revisions of the record and the watermark ask of it.
@@ -98,35 +97,6 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 	}
 	s.revision++
 	return e.told(s)
-}
-
-// reconsidered tells a finding anew where what was learnt of its record's principal changes it.
-func (e *Engine) reconsidered(s *single, v *event, by string) *kept {
-	if !e.again || v.Fullness() < s.size || s.withdrawn != "" && s.withdrawn != learntOtherwise {
-		return s.of
-	}
-	was := e.finding(s)
-	if standing, _ := v.standing(); s.withdrawn == "" && (standing == directory.Yes) == (was.Actor.Privileged == directory.Yes) {
-		return s.of
-	}
-	f, says := e.describe(v, was.Proof[0].Positions[0])
-	f.Suppressed, f.Proof[0].Positions = by, was.Proof[0].Positions
-	s.packed, s.withdrawn = e.pack(f, says), ""
-	s.revision++
-	return e.told(s)
-}
-
-// lost says that the rule that looks held as long as the principal was thought to be privileged, which he was not.
-func (e *Engine) lost(v *event) bool {
-	if !e.again {
-		return false
-	}
-	r := v.Record
-	v.take(r)
-	v.asked, v.privileged = true, directory.Yes
-	held := e.rules[v.rule].Match(v).Holds()
-	v.take(r)
-	return held
 }
 
 // told has the finding be published as it stands, and wait for the watermark if it should.

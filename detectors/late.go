@@ -1,0 +1,85 @@
+package detectors
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"cordon/internal/bus"
+	"cordon/internal/directory"
+	"cordon/internal/finding"
+	"cordon/internal/record"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Audit records are later than sign-ins, as a rule. What one says of a role holds for the sign-ins that came before it: a
+// shard looks at those again, with engine.again set, so that the findings are those of the order in which it happened.
+
+// aheadAtMost is how far a record's event time may lie ahead of the time at which LOGS took it; ingest sees to that.
+const aheadAtMost = 5 * time.Minute
+
+// lookAgain looks again at what it has read of those of whom it has learnt something since. What the engine has found
+// already it finds no second time.
+func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error) {
+	type holder struct{ tenant, key string }
+	since := map[holder]time.Time{}
+	for _, f := range s.learnt {
+		from := f.At.Add(-aheadAtMost)
+		if !f.Held {
+			from = f.At.Add(-s.back()) // he held it before
+		}
+		if h := (holder{f.Tenant, f.Key}); since[h].IsZero() || from.Before(since[h]) {
+			since[h] = from
+		}
+	}
+	s.engine.again = true
+	defer func() { s.engine.again = false }()
+	for h, from := range since {
+		span := bus.Span{Stream: bus.Logs, Filter: []string{bus.RecordsOf(h.tenant, h.key)}, Since: from, Last: s.through}
+		err := s.room.Bus.ScanSpan(ctx, span, func(m jetstream.Msg) error {
+			if !strings.EqualFold(record.PrincipalOf(m.Headers()), h.key) {
+				return nil
+			}
+			rec, position, err := s.decoder.FromLogs(m.Headers(), m.Data())
+			if err == nil && !s.room.footprints.isOwn(rec) { // one that cannot be read was reported when it came
+				out = append(out, s.engine.Process(rec, position)...)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("looking again at what %s did: %w", h.key, err)
+		}
+	}
+	s.learnt = nil
+	return out, nil
+}
+
+// reconsidered tells a finding anew where what was learnt of its record's principal changes it.
+func (e *Engine) reconsidered(s *single, v *event, by string) *kept {
+	if !e.again || v.Fullness() < s.size || s.withdrawn != "" && s.withdrawn != learntOtherwise {
+		return s.of
+	}
+	was := e.finding(s)
+	if standing, _ := v.standing(); s.withdrawn == "" && (standing == directory.Yes) == (was.Actor.Privileged == directory.Yes) {
+		return s.of
+	}
+	f, says := e.describe(v, was.Proof[0].Positions[0])
+	f.Suppressed, f.Proof[0].Positions = by, was.Proof[0].Positions
+	s.packed, s.withdrawn = e.pack(f, says), ""
+	s.revision++
+	return e.told(s)
+}
+
+// lost says that the rule that looks held as long as the principal was thought to be privileged, which he was not.
+func (e *Engine) lost(v *event) bool {
+	if !e.again {
+		return false
+	}
+	r := v.Record
+	v.take(r)
+	v.asked, v.privileged = true, directory.Yes
+	held := e.rules[v.rule].Match(v).Holds()
+	v.take(r)
+	return held
+}
