@@ -12,7 +12,7 @@ import (
 // It goes over the bytes twice: first all quotes are found, many bytes at a time, so that no string is looked through
 // again; then the values are laid out between them.
 func (d *Doc) ParseTrusted(src []byte) (Value, error) {
-	if uint64(len(src)) > 1<<32-1 {
+	if uint64(len(src)) > nowhere-spare {
 		return Value{}, errTooLarge
 	}
 	d.forget()
@@ -56,10 +56,9 @@ func (f *follower) fail(at int, reason string) (int, int, int) {
 // room makes some for more nodes.
 //
 //go:noinline
-func (f *follower) room() []node {
+func (f *follower) room() {
 	f.nodes = append(f.nodes, make([]node, max(len(f.nodes), 16))...)
 	f.nodes = f.nodes[:cap(f.nodes)]
-	return f.nodes
 }
 
 // value lays out the value that begins at i.
@@ -122,9 +121,9 @@ func (f *follower) array(s []byte, i, n, k, depth int) (int, int, int) {
 	if i = blank(s, i+1); i >= len(s) {
 		return f.fail(i, errOpen)
 	}
-	for nodes := f.nodes; s[i] != ']'; {
-		if n >= len(nodes) {
-			nodes = f.room()
+	for s[i] != ']' {
+		if n >= len(f.nodes) {
+			f.room()
 		}
 		if n >= MaxNodes {
 			return f.fail(i, errNodes)
@@ -132,7 +131,6 @@ func (f *follower) array(s []byte, i, n, k, depth int) (int, int, int) {
 		if i, n, k = f.value(s, i, n, k, depth); i < 0 {
 			return i, n, k
 		}
-		nodes = f.nodes
 		if i < len(s) && s[i] <= ' ' {
 			i = blank(s, i)
 		}
@@ -163,7 +161,8 @@ func (f *follower) oddName(s []byte, start, end int) (tag uint16, marks uint8) {
 	return f.doc.tagOfEscaped(s[start:end]), name | escaped
 }
 
-// object lays out the object that begins at i.
+// object lays out the object that begins at i. Most members are strings in a row, and are told by their quotes: where these
+// stand so near to each other only a colon or a comma can stand between them, with a blank at most.
 func (f *follower) object(s []byte, i, n, k, depth int) (int, int, int) {
 	if depth > MaxDepth {
 		return f.fail(i, errDepth)
