@@ -19,6 +19,22 @@ import (
 // aheadAtMost is how far a record's event time may lie ahead of the time at which LOGS took it; ingest sees to that.
 const aheadAtMost = 5 * time.Minute
 
+// facts are those that an engine has learnt.
+type facts map[fact]struct{}
+
+type fact struct {
+	record, key string
+	role        directory.Role
+}
+
+// add says whether it was new.
+func (all facts) add(f directory.Fact) bool {
+	is := fact{f.Record, f.Key, f.Role}
+	_, had := all[is]
+	all[is] = struct{}{}
+	return !had
+}
+
 // lookAgain looks again at what it has read of those of whom it has learnt something since. What the engine has found
 // already it finds no second time.
 func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error) {

@@ -140,6 +140,23 @@ func TestRolesMayBeLearntInAnyOrder(t *testing.T) {
 	})
 }
 
+// A shard that begins again after an error shares a directory that has learnt already what it looks at again.
+func TestWhatOthersHaveLearntIsLearntAgain(t *testing.T) {
+	all, err := sigma.Parse("late.yml", strings.NewReader(lateRules), nil)
+	require.NoError(t, err)
+	shared, given := directory.New(), decode(t, roleChanged("given", "Add member to role", "u9", morning))
+	for range 2 {
+		e, err := NewEngine(all, shared)
+		require.NoError(t, err)
+		times := 0
+		e.learnt = func(facts []directory.Fact) { times++ }
+		e.Process(given, "hub/0/1/0")
+		e.Process(given, "hub/0/2/0")
+		require.Equal(t, 1, times)
+		require.Len(t, e.buckets.all[0].facts, 1, "its snapshot says it")
+	}
+}
+
 // A shard reads back what it needs for that, also where it has been taken over since.
 func TestARoleThatIsLearntLate(t *testing.T) {
 	all, err := sigma.Parse("late.yml", strings.NewReader(lateRules), nil)

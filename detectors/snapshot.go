@@ -275,11 +275,12 @@ func (e *Engine) loadBucket(r *reader, b *bucket, unchanged func(name string) bo
 	unpackJSON(r, &b.facts)
 	b.left = len(b.known) + len(b.slots) + len(b.facts)
 	for _, f := range b.facts {
+		e.facts.add(f)
 		if f.At.After(e.buckets.newest) {
 			e.buckets.newest = f.At
 		}
 	}
-	e.directory.Learn(slices.Clone(b.facts))
+	e.directory.Learn(b.facts)
 }
 
 func unpackJSON(r *reader, into any) {

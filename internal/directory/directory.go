@@ -107,8 +107,8 @@ type Fact struct {
 	Record string    `json:"record"`
 }
 
-// Observe learns from an audit record that gives or takes a role, and returns what was new.
-func (d *Directory) Observe(r *record.Record) (learnt []Fact) {
+// Observe learns from an audit record that gives or takes a role, and returns what the record says, be it new or not.
+func (d *Directory) Observe(r *record.Record) (said []Fact) {
 	if r.Category != record.AuditLogs || r.Result == "failure" {
 		return nil
 	}
@@ -131,34 +131,34 @@ func (d *Directory) Observe(r *record.Record) (learnt []Fact) {
 		for _, role := range roles {
 			for _, key := range []string{target.ID, target.UPN} {
 				if key != "" {
-					learnt = append(learnt, Fact{Tenant: strings.ToLower(strings.Clone(r.Tenant)), Key: strings.ToLower(strings.Clone(key)), At: r.Time, Role: role, Held: held, Record: strings.Clone(r.ID)})
+					said = append(said, Fact{Tenant: strings.ToLower(strings.Clone(r.Tenant)), Key: strings.ToLower(strings.Clone(key)), At: r.Time, Role: role, Held: held, Record: strings.Clone(r.ID)})
 				}
 			}
 		}
 	}
-	return d.Learn(learnt)
+	d.Learn(said)
+	return said
 }
 
-// Learn takes facts that were observed, here or elsewhere, and returns those that were new.
-func (d *Directory) Learn(facts []Fact) []Fact {
+// Learn takes facts that were observed, here or elsewhere.
+func (d *Directory) Learn(facts []Fact) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.DeleteFunc(facts, func(f Fact) bool {
-		return !d.tenant(f.Tenant).learn(f.Key, change{at: f.At, role: f.Role, held: f.Held, id: f.Record})
-	})
+	for _, f := range facts {
+		d.tenant(f.Tenant).learn(f.Key, change{at: f.At, role: f.Role, held: f.Held, id: f.Record})
+	}
 }
 
-func (t *tenant) learn(key string, c change) bool {
+func (t *tenant) learn(key string, c change) {
 	have := t.changes[key]
 	from := sort.Search(len(have), func(i int) bool { return !have[i].at.Before(c.at) })
 	to := from // behind those of the same time
 	for ; to < len(have) && have[to].at.Equal(c.at); to++ {
 		if have[to].id == c.id && have[to].role == c.role {
-			return false
+			return
 		}
 	}
 	t.changes[key] = slices.Insert(have, to, c)
-	return true
 }
 
 // roleChange tells role operations from all others: what gives a role that counts at once, and what takes it.
