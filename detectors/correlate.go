@@ -46,6 +46,7 @@ func (e *Engine) correlate(k *kept, v *event, truth sigma.Truth, by, position st
 		}
 		now, fresh := e.windows[f.to.at].Put(old, sigma.Group{Tenant: e.tenant(v.Tenant), Key: key}, it)
 		if !fresh {
+			e.sayAgain(k, v, position, words, f, now)
 			continue
 		}
 		k.hold(now)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"cordon/detectors/sigma"
 	"cordon/internal/bus"
 	"cordon/internal/directory"
 	"cordon/internal/finding"
@@ -98,4 +99,15 @@ func (e *Engine) lost(v *event) bool {
 	held := e.rules[v.rule].Match(v).Holds()
 	v.take(r)
 	return held
+}
+
+// sayAgain says anew what the record of an item says, and has its windows be looked at: what was learnt of its principal may
+// change what is told of them.
+func (e *Engine) sayAgain(k *kept, v *event, position string, words []string, to *inlet, it *sigma.Entry) {
+	if !e.again || int(it.Size) > v.Fullness() {
+		return
+	}
+	e.say(k, v, position, words)
+	e.windows[to.to.at].Again(it)
+	e.buckets.touch(k)
 }

@@ -49,6 +49,17 @@ name: late-only-twice
 level: low
 correlation: {type: event_count, rules: [late-only], group-by: [actor.id], timespan: 10m, condition: {gte: 2}}
 ---
+title: Somebody is about
+name: late-base
+logsource: {product: azure, service: signinlogs}
+detection: {s: {signIn.errorCode: 0}, condition: s}
+---
+title: Somebody is about twice
+name: late-base-twice
+level: low
+correlation: {type: event_count, rules: [late-base], group-by: [signIn.address], timespan: 10m, condition: {gte: 2}}
+custom: {principal: actor of late-base, privileged-level: critical}
+---
 title: An administrator signs in twice
 name: late-twice
 level: high
@@ -169,7 +180,7 @@ func TestARoleThatIsLearntLate(t *testing.T) {
 	again := signIn("again", "u9", "198.51.100.23", 0, at(5), twoFactor)
 	other := signIn("other", "u8", "198.51.100.23", 0, at(3), twoFactor)
 	want := []string{"late-absent [again] low true", "late-absent [in] low true", "late-anybody [again] critical true", "late-anybody [early] low false", "late-anybody [in] critical true",
-		"late-anybody [other] low false", "late-only-twice [in again] low false", "late-twice [in again] high false"}
+		"late-anybody [other] low false", "late-base-twice [early in again] low false", "late-base-twice [other] low false", "late-only-twice [in again] low false", "late-twice [in again] high false"}
 	for name, records := range map[string][]fields{"given": {early, in, other, again, given}, "taken, then given": {in, other, early, again, taken, given}} {
 		for _, takenOver := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ", taken over: ", takenOver), func(t *testing.T) {

@@ -162,7 +162,7 @@ func (e *Engine) tell(id string, made place, in sigma.Slot, around *gathered, ow
 		e.buckets.putSlot(s)
 	}
 	unconfirmed := in.Unconfirmed && !s.settled
-	if s.finding.Revision > 0 && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.records == all.set && s.finding.Time.Equal(in.Time) {
+	if s.finding.Revision > 0 && s.finding.Principal.Privileged == principal.Privileged && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.records == all.set && s.finding.Time.Equal(in.Time) {
 		return
 	}
 	rule := made.of.rule

@@ -124,6 +124,13 @@ func (c *Correlator) Take(it *Entry) {
 	it.group = nil
 }
 
+// Again has the windows that hold an item be looked at again: what its record says is not what it was.
+func (c *Correlator) Again(it *Entry) {
+	if it.group != nil {
+		c.touch(it.group, it.time)
+	}
+}
+
 // touch marks the slots in which a window closes that holds an item of this time.
 func (c *Correlator) touch(g *group, t int64) {
 	c.mark(g, c.c.slot(t))
