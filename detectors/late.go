@@ -59,7 +59,10 @@ func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error
 				return nil
 			}
 			rec, position, err := s.decoder.FromLogs(m.Headers(), m.Data())
-			if err == nil && !s.room.footprints.isOwn(rec) { // one that cannot be read was reported when it came
+			if err != nil || rec.Time.Before(s.engine.forgotten) { // what cannot be read was reported when it came
+				return nil
+			}
+			if !s.room.footprints.isOwn(rec) {
 				out = append(out, s.engine.Process(rec, position)...)
 			}
 			return nil
