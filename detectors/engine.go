@@ -42,9 +42,9 @@ type Engine struct {
 
 	buckets    buckets
 	facts      facts
-	learnt     func([]directory.Fact) // is told what records say of roles that was new; nil where nobody asks
-	again      bool                   // records are looked at again because of that
-	silenced   map[string]int         // rules that an unknown fact kept from firing
+	learnt     func(learnt)   // is told what records say of roles that was new; nil where nobody asks
+	again      bool           // records are looked at again because of that
+	silenced   map[string]int // rules that an unknown fact kept from firing
 	suppressed map[SuppressedBy]int
 
 	// What is made of one record, in memory that is used for the next.
@@ -77,7 +77,7 @@ func NewEngine(rules []*sigma.Rule, d *directory.Directory, options ...Option) (
 // Engine returns an engine that has seen nothing yet.
 func (p *Plan) Engine(d *directory.Directory) *Engine {
 	e := &Engine{Plan: p, directory: d, event: newEvent(p, d), found: sigma.NewCandidates(), records: keyed.New[*kept](), origins: origins{by: map[string]*origin{}}, slots: map[string]*slot{},
-		made: map[place][]string{}, facts: facts{}, tenants: map[string]string{}, changed: map[*slot]bool{}, silenced: map[string]int{}, suppressed: map[SuppressedBy]int{}}
+		made: map[place][]string{}, facts: newFacts(), tenants: map[string]string{}, changed: map[*slot]bool{}, silenced: map[string]int{}, suppressed: map[SuppressedBy]int{}}
 	for _, c := range p.correlations {
 		e.windows = append(e.windows, sigma.NewCorrelator(c.rule.Name, c.over, len(c.above) > 0))
 		e.windows[len(e.windows)-1].Reach(c.reach)
@@ -147,13 +147,19 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 // observe learns from a record what it says of roles. Who else has learnt it before does not matter: the engine's snapshot
 // must say it, and what it makes grave must be looked at.
 func (e *Engine) observe(r *record.Record) {
-	fresh := slices.DeleteFunc(e.directory.Observe(r), func(f directory.Fact) bool { return !e.facts.add(f) })
-	if len(fresh) == 0 {
-		return
+	var fresh []directory.Fact
+	for _, f := range e.directory.Observe(r) {
+		is, first := e.facts.add(f)
+		if !is {
+			continue
+		}
+		fresh = append(fresh, f)
+		if e.learnt != nil {
+			e.learnt(learnt{f, first})
+		}
 	}
-	e.buckets.learnt(fresh)
-	if e.learnt != nil {
-		e.learnt(fresh)
+	if len(fresh) > 0 {
+		e.buckets.learnt(fresh)
 	}
 }
 

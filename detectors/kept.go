@@ -132,7 +132,8 @@ func (k *kept) Compare(other sigma.Record) int {
 	return packed.Compare(a, b)
 }
 
-// suspects names the rules that hold the record for want of a field: a revision may contradict them.
+// suspects names the rules that hold the record for want of a field: a revision may contradict them. Where it is looked at
+// again, they are all that hold it.
 func (e *Engine) suspects(k *kept, visit func(rule int)) {
 	for s := k.singles; s != nil; s = s.next {
 		if s.unconfirmed || e.again {

@@ -17,23 +17,43 @@ import (
 // Audit records are later than sign-ins, as a rule. What one says of a role holds for the sign-ins that came before it: a
 // shard looks at those again, with engine.again set, so that the findings are those of the order in which it happened.
 
-// aheadAtMost is how far a record's event time may lie ahead of the time at which LOGS took it; ingest sees to that.
-const aheadAtMost = 5 * time.Minute
-
 // facts are those that an engine has learnt.
-type facts map[fact]struct{}
+type facts struct {
+	said  map[saying]struct{}
+	first map[holding]time.Time // the earliest that was said of it
+}
 
-type fact struct {
-	record, key string
+type saying struct {
+	record string
+	of     holding
+}
+
+type holding struct {
+	tenant, key string
 	role        directory.Role
 }
 
-// add says whether it was new.
-func (all facts) add(f directory.Fact) bool {
-	is := fact{f.Record, f.Key, f.Role}
-	_, had := all[is]
-	all[is] = struct{}{}
-	return !had
+func newFacts() facts { return facts{map[saying]struct{}{}, map[holding]time.Time{}} }
+
+// add says whether a fact was new, and whether it lies before all that was known of who held the role: then it says
+// something about all that came before it, else about what follows it alone.
+func (all facts) add(f directory.Fact) (fresh, first bool) {
+	of := holding{f.Tenant, f.Key, f.Role}
+	if _, had := all.said[saying{f.Record, of}]; had {
+		return false, false
+	}
+	all.said[saying{f.Record, of}] = struct{}{}
+	if at, known := all.first[of]; known && !f.At.Before(at) {
+		return true, false
+	}
+	all.first[of] = f.At
+	return true, true
+}
+
+// learnt is a fact, and whether it was the first of its kind.
+type learnt struct {
+	directory.Fact
+	first bool
 }
 
 // lookAgain looks again at what it has read of those of whom it has learnt something since. What the engine has found
@@ -41,25 +61,29 @@ func (all facts) add(f directory.Fact) bool {
 func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error) {
 	type holder struct{ tenant, key string }
 	since := map[holder]time.Time{}
-	for _, f := range s.learnt {
-		from := f.At.Add(-aheadAtMost)
-		if !f.Held {
-			from = f.At.Add(-s.back()) // he held it before
+	for _, l := range s.learnt {
+		from := l.At
+		if l.first {
+			from = from.Add(-s.back())
 		}
-		if h := (holder{f.Tenant, f.Key}); since[h].IsZero() || from.Before(since[h]) {
+		h := holder{l.Tenant, l.Key}
+		if had, is := since[h]; !is || from.Before(had) {
 			since[h] = from
 		}
 	}
 	s.engine.again = true
 	defer func() { s.engine.again = false }()
 	for h, from := range since {
-		span := bus.Span{Stream: bus.Logs, Filter: []string{bus.RecordsOf(h.tenant, h.key)}, Since: from, Last: s.through}
+		if from.Before(s.engine.forgotten) {
+			from = s.engine.forgotten
+		}
+		span := bus.Span{Stream: bus.Logs, Filter: []string{bus.RecordsOf(h.tenant, h.key)}, Since: from.Add(-record.AheadAtMost), Last: s.through}
 		err := s.room.Bus.ScanSpan(ctx, span, func(m jetstream.Msg) error {
 			if !strings.EqualFold(record.PrincipalOf(m.Headers()), h.key) {
 				return nil
 			}
 			rec, position, err := s.decoder.FromLogs(m.Headers(), m.Data())
-			if err != nil || rec.Time.Before(s.engine.forgotten) { // what cannot be read was reported when it came
+			if err != nil || rec.Time.Before(from) { // what cannot be read was reported when it came
 				return nil
 			}
 			if !s.room.footprints.isOwn(rec) {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"cordon/internal/bus"
-	"cordon/internal/directory"
 	"cordon/internal/finding"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
@@ -121,7 +120,7 @@ func (s *shard) begin(ctx context.Context, plan *Plan, delivered uint64) error {
 func (s *shard) reset(plan *Plan) {
 	s.engine = plan.Engine(s.room.Directory)
 	s.learnt = nil
-	s.engine.learnt = func(facts []directory.Fact) { s.learnt = append(s.learnt, facts...) }
+	s.engine.learnt = func(l learnt) { s.learnt = append(s.learnt, l) }
 	s.watermarks = newWatermarks(s.room.Lateness)
 	s.waiting, s.through, s.delivered, s.cleared, s.moved = nil, 0, 0, time.Time{}, false
 	s.snapshot, s.broken = snapshot{written: time.Now()}, false

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"cordon/internal/bus"
-	"cordon/internal/directory"
 	"cordon/internal/finding"
 	"cordon/internal/record"
 	"github.com/nats-io/nats.go/jetstream"
@@ -29,8 +28,8 @@ type shard struct {
 	decoder    record.Decoder
 	watermarks *watermarks
 	waiting    []foreign
-	learnt     []directory.Fact // for whose sake nothing has been looked at again yet
-	moved      bool             // the watermarks, since they were applied
+	learnt     []learnt // for whose sake nothing has been looked at again yet
+	moved      bool     // the watermarks, since they were applied
 	cleared    time.Time
 	through    uint64 // sequence of LOGS up to which all of the shard has been looked at
 	delivered  uint64 // number of the last delivery

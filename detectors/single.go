@@ -41,12 +41,12 @@ const (
 )
 
 // single raises, revises or withdraws the finding that a rule makes of one record; by is the exception that suppresses
-// it. It adds what there is to tell to e.found.
+// it. It adds what there is to tell to e.out.
 func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position string) *kept {
 	s := k.single(v.rule)
 	if !truth.Holds() {
 		if s != nil && s.withdrawn == "" && v.Fullness() >= s.size && e.lost(v) {
-			s.withdrawn = learntOtherwise
+			s.withdrawn, s.unread = learntOtherwise, without(s.unread, position)
 			s.revision++
 			return e.told(s)
 		}

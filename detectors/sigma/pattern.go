@@ -164,16 +164,16 @@ func (p *pattern) quickly(v string) (holds, sure bool) {
 		}
 		return len(v) >= n, true
 	}
-	first, case2 := p.needle[0], byte(0) // the other case differs in one bit
+	first, bit := p.needle[0], byte(0) // in which its other case differs
 	if !p.cased && 'a' <= first && first <= 'z' {
-		case2 = 'a' - 'A'
+		bit = 'a' - 'A'
 	}
 	for i := range len(v) {
 		c := v[i]
 		if c >= utf8.RuneSelf {
 			return false, false
 		}
-		if c|case2 == first && len(v)-i >= n && p.stands(v[i:i+n]) {
+		if c|bit == first && len(v)-i >= n && p.stands(v[i:i+n]) {
 			return true, true
 		}
 	}

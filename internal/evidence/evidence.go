@@ -61,14 +61,14 @@ func (k *Keeper) event(ctx context.Context, msg jetstream.Msg) error {
 		if !strings.EqualFold(record.PrincipalOf(m.Headers()), i.Principal.ID) {
 			return nil
 		}
-		key := m.Headers().Get(record.HeaderRecord) // it says the position too
+		key := m.Headers().Get(record.HeaderRecord) + "@" + m.Headers().Get(record.HeaderPosition) // which stands by itself in what an older edition stored
 		if kept[key] {
 			return nil
 		}
 		kept[key] = true
 		header := nats.Header{headerKey: {key}}
-		for _, name := range []string{record.HeaderRecord, record.HeaderPrincipal, record.HeaderEnqueued} {
-			if values := m.Headers()[name]; len(values) > 0 {
+		for name, values := range m.Headers() {
+			if strings.HasPrefix(name, "Cordon-") {
 				header[name] = values
 			}
 		}

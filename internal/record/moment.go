@@ -36,6 +36,9 @@ func timesOf(kind Kind) []tape.Name {
 	return times
 }
 
+// AheadAtMost is how far an event time may lie ahead of the time at which the record reached its source.
+const AheadAtMost = 5 * time.Minute
+
 func (r *Record) setTime(kind Kind, d Defaults) error {
 	seen, found := "", false
 	for _, name := range timesOf(kind) {
@@ -60,7 +63,7 @@ func (r *Record) setTime(kind Kind, d Defaults) error {
 	default:
 		return errors.New("no event time: neither createdDateTime, activityDateTime nor time")
 	}
-	if !d.Enqueued.IsZero() && r.Time.After(d.Enqueued.Add(5*time.Minute)) {
+	if !d.Enqueued.IsZero() && r.Time.After(d.Enqueued.Add(AheadAtMost)) {
 		r.Time, r.Clamped = d.Enqueued.UTC(), true
 	}
 	return nil
