@@ -181,7 +181,16 @@ func TestARoleThatIsLearntLate(t *testing.T) {
 	other := signIn("other", "u8", "198.51.100.23", 0, at(3), twoFactor)
 	want := []string{"late-absent [again] low true", "late-absent [in] low true", "late-anybody [again] critical true", "late-anybody [early] low false", "late-anybody [in] critical true",
 		"late-anybody [other] low false", "late-base-twice [in again] critical true", "late-base-twice [other] low false", "late-only-twice [in again] low false", "late-twice [in again] high false"}
-	for name, records := range map[string][]fields{"given": {early, in, other, again, given}, "taken, then given": {in, other, early, again, taken, given}} {
+	withoutEarly := slices.DeleteFunc(slices.Clone(want), func(s string) bool { return strings.Contains(s, "early") })
+	for name, c := range map[string]struct {
+		records []fields
+		want    []string
+	}{
+		"given":             {[]fields{early, in, other, again, given}, want},
+		"taken":             {[]fields{in, other, again, taken}, withoutEarly}, // he held it before
+		"taken, then given": {[]fields{in, other, early, again, taken, given}, want},
+	} {
+		records := c.records
 		for _, takenOver := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ", taken over: ", takenOver), func(t *testing.T) {
 				w := newWorld(t)
@@ -207,7 +216,7 @@ func TestARoleThatIsLearntLate(t *testing.T) {
 					require.NoError(w, json.Unmarshal([]byte(text), &f))
 					found = append(found, f)
 				}
-				require.Equal(w, want, standing(found))
+				require.Equal(w, c.want, standing(found))
 			})
 		}
 	}
