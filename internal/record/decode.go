@@ -89,6 +89,7 @@ type Stored struct {
 	ID, Tenant, Category string
 	Time                 time.Time
 	Clamped, NotUTF8     bool
+	revision             revision
 }
 
 // DecodeStored is Decode for a record that Decode has read before, at a part of its cost: the bytes are taken for a
@@ -106,6 +107,7 @@ func (dec *Decoder) DecodeStored(raw []byte, known Stored) (*Record, error) {
 	}
 	r := &dec.rec
 	r.ID, r.Tenant, r.Category, r.kind, r.Time, r.Clamped = known.ID, known.Tenant, known.Category, KindOf(known.Category), known.Time, known.Clamped
+	r.revision = known.revision
 	dec.read()
 	return r, nil
 }

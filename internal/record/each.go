@@ -16,18 +16,11 @@ func (r *Record) Plain() (text []byte, plain bool) {
 }
 
 func each(v tape.Value, visit func(string) bool) bool {
-	for scalars := v.Scalars(); ; {
-		e, ok := scalars.Next()
-		if !ok {
-			return true
-		}
+	return v.Scalars(func(e tape.Value) bool {
 		if !visit(text(e)) {
 			return false
 		}
-		if inner := unwrap(e); inner.Kind() == tape.Array || inner.Kind() == tape.Object {
-			if !each(inner, visit) {
-				return false
-			}
-		}
-	}
+		inner := unwrap(e)
+		return inner.Kind() != tape.Array && inner.Kind() != tape.Object || each(inner, visit)
+	})
 }

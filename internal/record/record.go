@@ -34,24 +34,36 @@ type Record struct {
 	kind             Kind // "" where nobody decoded it
 	root, properties tape.Value
 	code             string // SignIn.Error as it is written, "" where it was not written so
-	fullness         int
+	revision         revision
+}
+
+// revision is what tells a record's revisions apart.
+type revision struct {
+	fullness int // 0 while nobody has asked
+	sum      uint64
+	summed   bool
 }
 
 // Sum tells the record's bytes from those of its other revisions; it does not withstand a forger, nor need it: nobody but
 // Microsoft writes revisions.
-func (r *Record) Sum() uint64 { return xxhash.Sum64(r.Raw) }
+func (r *Record) Sum() uint64 {
+	if !r.revision.summed {
+		r.revision.sum, r.revision.summed = xxhash.Sum64(r.Raw), true
+	}
+	return r.revision.sum
+}
 
 // Fullness is how much a record says: the bytes of its properties' values, whatever stands around them. Of two
 // revisions, and of the same log from two sources, the one that says more is believed.
 func (r *Record) Fullness() int {
-	if r.fullness == 0 {
+	if r.revision.fullness == 0 {
 		said := r.properties
 		if said.Kind() != tape.Object {
 			said = r.root
 		}
-		r.fullness = 1 + said.Bytes()
+		r.revision.fullness = 1 + said.Bytes()
 	}
-	return r.fullness
+	return r.revision.fullness
 }
 
 // Decoded says whether the record's category has a decoder; of others only the envelope was read.

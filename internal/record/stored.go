@@ -43,7 +43,7 @@ func ParsePosition(s string) (p Position, err error) {
 // The headers of a message in LOGS. Values are escaped: a name in a record must not be able to end a header.
 const (
 	// HeaderRecord is what ingest found out, so that nobody need find it out again: the record's ID, its position, its event
-	// time, its tenant, its category, and what is odd about it; most have nothing.
+	// time, its tenant, its category, its fullness and its sum, and what is odd about it; most have nothing.
 	HeaderRecord    = "Cordon-Record"
 	HeaderPrincipal = "Cordon-Principal"
 	HeaderEnqueued  = "Cordon-Enqueued"
@@ -83,7 +83,9 @@ func (r *Record) facts(p Position) string {
 	to = append(append(to, p.String()...), ' ')
 	to = append(r.Time.AppendFormat(to, time.RFC3339Nano), ' ')
 	to = append(append(to, EscapeHeader(r.Tenant)...), ' ')
-	to = append(to, EscapeHeader(r.Category)...)
+	to = append(append(to, EscapeHeader(r.Category)...), ' ')
+	to = append(strconv.AppendInt(to, int64(r.Fullness()), 16), '.')
+	to = strconv.AppendUint(to, r.Sum(), 16)
 	if r.Clamped {
 		to = append(to, " "+markClamped...)
 	}
@@ -193,9 +195,44 @@ func readFacts(id, rest string) (known Stored, err error) {
 	for marks != "" {
 		var mark string
 		mark, marks, _ = strings.Cut(marks, " ")
-		known.Clamped, known.NotUTF8 = known.Clamped || mark == markClamped, known.NotUTF8 || mark == markNotUTF8
+		switch mark {
+		case markClamped:
+			known.Clamped = true
+		case markNotUTF8:
+			known.NotUTF8 = true
+		default: // an edition before wrote none
+			if says, ok := readRevision(mark); ok {
+				known.revision = says
+			}
+		}
 	}
 	return known, err
+}
+
+// readRevision reads a fullness and a sum.
+func readRevision(s string) (r revision, ok bool) {
+	fullness, sum, _ := strings.Cut(s, ".")
+	full, ok := hexadecimal(fullness)
+	if !ok || full == 0 || full > MaxBytes {
+		return r, false
+	}
+	r.fullness = int(full)
+	r.sum, r.summed = hexadecimal(sum)
+	return r, r.summed
+}
+
+// hexadecimal reads a number as strconv does, at a third of the steps: two are read for each record.
+func hexadecimal(s string) (n uint64, ok bool) {
+	for i := range len(s) {
+		c := s[i] - '0'
+		if c > 9 {
+			if c = s[i] - 'a' + 10; c < 10 || c > 15 {
+				return 0, false
+			}
+		}
+		n = n<<4 | uint64(c)
+	}
+	return n, 0 < len(s) && len(s) <= 16
 }
 
 func one(header map[string][]string, name string) string {

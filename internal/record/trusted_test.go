@@ -2,8 +2,10 @@ package record
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,15 +85,26 @@ func TestSharedRecordsAreTheSameStored(t *testing.T) {
 func TestWhatWasFoundOutIsBelieved(t *testing.T) {
 	r := decode(t, signInRecord(), Defaults{Enqueued: enqueued})
 	h := r.Headers(Position{"hub", "0", 1, 2}, enqueued)
-	require.Equal(t, []string{r.ID + " hub/0/1/2 2026-03-02T08:00:01Z " + tenantID + " SignInLogs"}, h[HeaderRecord])
-	h[HeaderRecord] = []string{"t/SignInLogs/%25 hub/0/1/2 2026-01-02T03:04:05Z an%20other SignInLogs clamped"}
+	require.Equal(t, []string{fmt.Sprintf("%s hub/0/1/2 2026-03-02T08:00:01Z %s SignInLogs %x.%x", r.ID, tenantID, r.Fullness(), r.Sum())}, h[HeaderRecord])
+	h[HeaderRecord] = []string{"t/SignInLogs/%25 hub/0/1/2 2026-01-02T03:04:05Z an%20other SignInLogs 1f.ab clamped"}
 	got, _, err := FromLogs(h, r.Raw)
 	require.NoError(t, err)
+	require.Equal(t, 0x1f, got.Fullness())
+	require.Equal(t, uint64(0xab), got.Sum())
 	require.Equal(t, "t/SignInLogs/%", got.ID)
 	require.Equal(t, "an other", got.Tenant)
 	require.Equal(t, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), got.Time)
 	require.True(t, got.Clamped)
 	require.Equal(t, r.Actor, got.Actor)
+
+	for _, unsaid := range []string{"clamped", "not-utf8 clamped", "0.ab", "1.", ".1", "x.1 clamped", "80000000.1", "1f.10000000000000000"} {
+		h[HeaderRecord] = []string{"t/SignInLogs/%25 hub/0/1/2 2026-01-02T03:04:05Z an%20other SignInLogs " + unsaid}
+		got, _, err := FromLogs(h, r.Raw)
+		require.NoError(t, err)
+		require.Equal(t, strings.Contains(unsaid, "clamped"), got.Clamped, unsaid)
+		require.Equal(t, r.Fullness(), got.Fullness(), unsaid)
+		require.Equal(t, r.Sum(), got.Sum(), unsaid)
+	}
 
 	older := func() map[string][]string {
 		return map[string][]string{HeaderRecord: {"any"}, HeaderTenant: {tenantID}, HeaderPosition: {"hub/0/1/2"}, HeaderEnqueued: h[HeaderEnqueued]}

@@ -77,10 +77,14 @@ func (d *Doc) build(object uint32) {
 		x.heads = append(x.heads, make([]uint32, size)...)
 	}
 	heads, nodes := x.heads[from:from+size], d.nodes
-	for i, end := object+1, o.next; i < end; i = nodes[i+1].next {
+	i, end, flat := d.inside(object)
+	for i < end {
 		n := &nodes[i]
 		head := &heads[int(n.tag)&(len(heads)-1)]
 		n.next, *head = *head, i
+		if i += 2; !flat {
+			i = nodes[i-1].next
+		}
 	}
 	o.marks |= indexed
 	o.tag = uint16(len(x.tables)) // fewer objects have so many members than a tag can number
@@ -102,8 +106,9 @@ func (v Value) FindName(name Name) Value {
 		return Value{}
 	}
 	if o.marks&indexed == 0 {
-		if o.tag <= few {
-			return d.through(v.i+1, o.next, name)
+		first, end, flat := d.inside(v.i)
+		if o = &d.nodes[v.i]; o.tag <= few {
+			return d.through(first, end, flat, name)
 		}
 		d.build(v.i)
 	}
@@ -128,19 +133,20 @@ func (v Value) FindName(name Name) Value {
 }
 
 // through looks at one member after another.
-func (d *Doc) through(i, end uint32, name Name) (folded Value) {
-	for ; i < end; i = d.nodes[i+1].next {
-		n := &d.nodes[i]
-		if n.tag != name.tag {
-			continue
-		}
-		switch d.compare(n, name.text) {
-		case exact:
-			return Value{d, i + 1}
-		case alike:
-			if folded.doc == nil {
-				folded = Value{d, i + 1}
+func (d *Doc) through(i, end uint32, flat bool, name Name) (folded Value) {
+	for i < end {
+		if n := &d.nodes[i]; n.tag == name.tag {
+			switch d.compare(n, name.text) {
+			case exact:
+				return Value{d, i + 1}
+			case alike:
+				if folded.doc == nil {
+					folded = Value{d, i + 1}
+				}
 			}
+		}
+		if i += 2; !flat {
+			i = d.nodes[i-1].next
 		}
 	}
 	return folded

@@ -5,46 +5,54 @@ import (
 	"math/bits"
 )
 
-// The quotes of a document are found before anything else is: by sets, 64 bytes at a time (Langdale and Lemire,
+// The quotes of a document are found before anything else is, and its brackets: by sets, 64 bytes at a time (Langdale and Lemire,
 // "Parsing gigabytes of JSON per second", 2019). What this file does a byte or a bit at a time quotes_amd64.s does many
 // at a time, where the machine can.
 
-// sets have a bit for each byte of a block of 64 that is a quote, and that is a backslash.
-type sets struct{ quotes, backslashes uint64 }
+// sets have a bit for each byte of a block of 64 that is a quote, a backslash, a bracket of either kind that opens, and one
+// that closes. Brackets in strings count until list has taken them out.
+type sets struct {
+	quotes, backslashes, opens, closes uint64
+	// What list finds out: how many quotes stand before the block, and how many brackets are open there.
+	before uint32
+	depth  int32
+}
 
 // spare is how much room a list of quotes has behind its last: for the marks of its end, and for what is written beyond.
 const spare = 16
 
-// nowhere stands behind the last quote.
-const nowhere = 1<<32 - 1
+// nowhere stands behind the last quote, as often as anybody looks ahead.
+const (
+	nowhere = 1<<32 - 1
+	ends    = 5
+)
 
 // find finds the quotes that begin and end strings.
-func (f *follower) find(s []byte) {
+func (d *Doc) find(s []byte) {
 	whole := len(s) / 64
-	all := f.doc.sets[:0]
+	all := d.sets[:0]
 	if whole+1 > cap(all) {
 		all = make([]sets, whole+1+whole/2)
-		f.doc.sets = all
 	}
 	all = all[:whole+1]
+	d.sets = all
 	n, backslashes := fill(all, s)
 	var last [64]byte
 	copy(last[:], s[whole*64:])
-	all[whole] = setsOf(&last)
-	n += bits.OnesCount64(all[whole].quotes)
-	if f.escape = len(s); backslashes|all[whole].backslashes != 0 {
-		f.escape = backslash(s, 0)
+	more, escapes := fill(all[whole:], last[:])
+	n += more
+	if d.escape = len(s); backslashes|escapes != 0 {
+		d.escape = backslash(s, 0)
 		n = unescaped(all)
 	}
-	q := f.doc.quotes
+	q := d.quotes
 	if n+spare > cap(q) {
 		q = make([]uint32, n+n/2+spare)
-		f.doc.quotes = q
 	}
 	q = q[:n+spare]
 	places(all, q)
 	q[n], q[n+1], q[n+2], q[n+3], q[n+4] = nowhere, nowhere, nowhere, nowhere, nowhere
-	f.quotes = q[:n+5]
+	d.quotes = q[:n+ends]
 }
 
 // findSets writes the sets of the blocks of 64 bytes that src has, counts the quotes, and or's the backslashes.
@@ -57,13 +65,48 @@ func findSets(all []sets, src []byte) (quotes int, backslashes uint64) {
 	return quotes, backslashes
 }
 
-// list writes down where the quotes stand.
+// list writes down where the quotes stand, takes the brackets out that stand in strings, and counts on the way.
 func list(all []sets, to []uint32) {
-	n := 0
+	n, depth, inside := 0, int32(0), uint64(0)
 	for i := range all {
-		for set := all[i].quotes; set != 0; set &= set - 1 {
+		at := &all[i]
+		at.before, at.depth = uint32(n), depth
+		in := at.quotes // with all bits from an opening quote up to before the closing one
+		for shift := 1; shift < 64; shift *= 2 {
+			in ^= in << shift
+		}
+		in ^= inside
+		inside = uint64(int64(in) >> 63)
+		at.opens, at.closes = at.opens&^in, at.closes&^in
+		depth += int32(bits.OnesCount64(at.opens) - bits.OnesCount64(at.closes))
+		for set := at.quotes; set != 0; set &= set - 1 {
 			to[n] = uint32(i*64 + bits.TrailingZeros64(set))
 			n++
+		}
+	}
+}
+
+// past finds the end of the container that begins at i, by its brackets alone, and how many quotes stand before that. behind
+// is -1 where it has no end.
+func past(all []sets, i int) (behind, quotes int) {
+	at := &all[i/64]
+	to := uint64(1)<<(i%64) - 1
+	around := int(at.depth) + bits.OnesCount64(at.opens&to) - bits.OnesCount64(at.closes&to) // so many brackets are open around it
+	opens, closes, open := at.opens&^to&^(to+1), at.closes&^to, 1
+	for b := i / 64; ; opens, closes, open = all[b].opens, all[b].closes, int(all[b].depth)-around {
+		at = &all[b]
+		for n := bits.OnesCount64(closes); n >= open; { // so many have to close before it does
+			for ; open > 1; open-- {
+				n, closes = n-1, closes&(closes-1)
+			}
+			before := closes&-closes - 1
+			if open = bits.OnesCount64(opens & before); open == 0 {
+				return b*64 + bits.OnesCount64(before) + 1, int(at.before) + bits.OnesCount64(at.quotes&before)
+			}
+			n, closes, opens = n-1, closes&(closes-1), opens&^before
+		}
+		if b++; b == len(all) {
+			return -1, 0
 		}
 	}
 }
@@ -91,6 +134,8 @@ func setsOf(s *[64]byte) (all sets) {
 	for i := 0; i < 64; i += 8 {
 		all.quotes |= equal(s, i, '"') << i
 		all.backslashes |= equal(s, i, '\\') << i
+		all.opens |= (equal(s, i, '{') | equal(s, i, '[')) << i
+		all.closes |= (equal(s, i, '}') | equal(s, i, ']')) << i
 	}
 	return all
 }

@@ -3,7 +3,7 @@ package tape
 import "golang.org/x/sys/cpu"
 
 // wide says that the machine has what the functions below use, as nearly all since 2013 have.
-var wide = cpu.X86.HasAVX2 && cpu.X86.HasBMI1 && cpu.X86.HasPOPCNT
+var wide = cpu.X86.HasAVX2 && cpu.X86.HasBMI1 && cpu.X86.HasPOPCNT && cpu.X86.HasPCLMULQDQ
 
 // findSetsWide is findSets for the blocks of 64 bytes at src.
 //

@@ -27,5 +27,6 @@ func TestQuotesAreFoundTheSame(t *testing.T) {
 		places(got, to)
 		list(want, wantTo)
 		require.Equal(t, wantTo[:n], to[:n])
+		require.Equal(t, want, got)
 	})
 }

@@ -41,12 +41,13 @@ func (k Kind) String() string {
 type node struct {
 	start, end uint32 // in src; of a string without its quotes
 	// next is the index behind the node and its children; of a container that is still open, the one around it; of a
-	// name in an object with a table, the next name of its bucket.
+	// name in an object with a table, the next name of its bucket; of a container whose children stand apart, the node before
+	// them, which has its first quote and the index behind them; of one that is closed, its first quote.
 	next  uint32
 	kind  Kind
 	marks uint8
 	// tag is, of a name, its hash; of an object, how many members it has (at most manyMembers), or its table where it
-	// is indexed; of a string, the number of its note, 0 while it has none.
+	// is indexed; of a string, the number of its note, 0 while it has none; of a container that is closed, how deep it is.
 	tag uint16
 }
 
@@ -55,6 +56,8 @@ const (
 	escaped = 1 << iota // a string with escapes
 	name                // of a member
 	indexed             // an object with a table
+	apart               // a container whose children stand elsewhere
+	closed              // and have not been laid out yet
 )
 
 // Doc is a document that was read. Its values, and the texts that they gave out, hold until it is read into again.
@@ -72,7 +75,8 @@ type Doc struct {
 	unseen bool
 	// memory for ParseTrusted
 	sets   []sets
-	quotes []uint32
+	quotes []uint32 // where the strings begin and end, and nowhere behind them
+	escape int      // the first backslash, len(src) where there is none
 }
 
 // Error says where a document ceases to be JSON.

@@ -9,80 +9,138 @@ import (
 // Parse looks at. Of other bytes it may make any values, or none; it reads nothing but src, ends, and keeps to the
 // same bounds. What stands as JSON in strings nobody has looked at: Parsed reads that as ever.
 //
-// It goes over the bytes twice: first all quotes are found, many bytes at a time, so that no string is looked through
-// again; then the values are laid out between them.
+// All quotes are found first, many bytes at a time, so that no string is looked through again. What stands in an object
+// or an array is laid out between them when somebody asks for it: of most, nobody does.
 func (d *Doc) ParseTrusted(src []byte) (Value, error) {
 	if uint64(len(src)) > nowhere-spare {
 		return Value{}, errTooLarge
 	}
 	d.forget()
-	d.src = src
-	f := follower{doc: d, nodes: d.nodes[:cap(d.nodes)]}
-	if guess := min(len(src)/16+16, keep); guess > len(f.nodes) {
-		f.nodes = make([]node, guess)
+	d.src, d.unseen = src, true
+	if d.find(src); len(d.quotes) > 2*MaxNodes+ends {
+		return Value{}, d.fail(errNodes)
 	}
-	d.unseen = true
-	f.find(src)
-	i, n, _ := f.value(src, blank(src, 0), 0, 0, 0)
-	if i >= 0 {
-		if i = blank(src, i); i < len(src) {
-			f.at, f.reason, i = i, "expected the end of the document", -1
-		}
+	i, end := blank(src, 0), len(src)
+	for end > i && (src[end-1] == ' ' || src[end-1] == '\n' || src[end-1] == '\r' || src[end-1] == '\t') {
+		end--
 	}
-	if i < 0 {
-		d.nodes, d.at = f.nodes[:0], f.at
-		return Value{}, d.fail(f.reason)
+	if i == end {
+		d.at = i
+		return Value{}, d.fail("expected a value, the document ends")
 	}
-	d.nodes, d.at = f.nodes[:n], i
+	l := layout{doc: d, s: src[:end], quotes: d.quotes, escape: d.escape}
+	l.room(len(src)/32 + 16)
+	stop := end
+	if c := src[i]; c == '{' || c == '[' { // where it ends is known
+		l.container(i, end, 0, 0, 1)
+	} else if stop, _ = l.value(i, 0, 0, 1); stop != end {
+		d.at = max(stop, i)
+		return Value{}, d.fail("expected the end of the document")
+	}
+	d.nodes, d.at = l.nodes[:1], end
 	return Value{d, 0}, nil
 }
 
-// follower lays out a document that is known to be one. Its methods take and return where they stand: the byte, the
-// node and the quote that come next; the byte is -1 where they fail.
-type follower struct {
+// layout writes the nodes of what stands in a container. Its methods take the byte where a value begins, the node that it
+// will have, and the quote that comes next, and return the byte and the quote behind it; the byte is -1 where what is
+// there is no value.
+type layout struct {
 	doc    *Doc
-	nodes  []node   // all that there is room for
-	quotes []uint32 // where the strings begin and end, and nowhere behind them
-	escape int      // the next backslash that no string has passed yet, len(src) where there is none
-	at     int      // where it failed
-	reason string
+	s      []byte // up to where the container closes
+	nodes  []node // all that there is room for
+	quotes []uint32
+	escape int // no string behind those that were asked about has a backslash before it
 }
 
-func (f *follower) fail(at int, reason string) (int, int, int) {
-	f.at, f.reason = at, reason
-	return -1, 0, 0
+// room makes some for n nodes behind those that are in use.
+func (l *layout) room(n int) {
+	used := l.doc.nodes
+	if n += len(used); n > cap(used) {
+		more := make([]node, n+min(n, keep/2))
+		copy(more, used)
+		l.doc.nodes = more[:len(used)]
+	}
+	l.nodes = l.doc.nodes[:cap(l.doc.nodes)]
 }
 
-// room makes some for more nodes.
-//
-//go:noinline
-func (f *follower) room() {
-	f.nodes = append(f.nodes, make([]node, max(len(f.nodes), 16))...)
-	f.nodes = f.nodes[:cap(f.nodes)]
+// inside are the nodes of what stands in the container at i: of an object the names, each with its value behind it. flat says
+// that each of them is one node, whatever stands in it.
+func (d *Doc) inside(i uint32) (first, end uint32, flat bool) {
+	n := &d.nodes[i]
+	if n.marks&apart == 0 {
+		return i + 1, n.next, false
+	}
+	if n.marks&closed != 0 {
+		d.open(i)
+		n = &d.nodes[i]
+	}
+	return n.next + 1, d.nodes[n.next].next, true
 }
 
-// value lays out the value that begins at i.
-func (f *follower) value(s []byte, i, n, k, depth int) (int, int, int) {
+// open lays out what stands in a container, behind all that was laid out before. What is no JSON ends it.
+func (d *Doc) open(i uint32) {
+	c := &d.nodes[i]
+	head, k, depth := len(d.nodes), int(c.next), int(c.tag)+1
+	l := layout{doc: d, s: d.src[:c.end-1], quotes: d.quotes, escape: len(d.src)}
+	if d.escape < len(d.src) {
+		l.escape = backslash(l.s, int(c.start))
+	}
+	n, members := head+1, 0
+	switch {
+	case depth > MaxDepth+1:
+		l.room(1)
+	case c.kind == Object:
+		l.room(len(d.quotes) - k + 2) // each member has a name at least
+		n = l.members(int(d.nodes[i].start)+1, n, k, depth)
+		members = (n - head - 1) / 2
+	default:
+		l.room(16)
+		n = l.elements(int(d.nodes[i].start)+1, n, k, depth)
+	}
+	h := &l.nodes[head]
+	h.start, h.next = uint32(k), uint32(n)
+	h.kind = Absent
+	d.nodes = l.nodes[:n]
+	c = &d.nodes[i]
+	c.next, c.marks, c.tag = uint32(head), apart, uint16(min(members, manyMembers))
+}
+
+// container writes the node of one that is opened later: where it begins and ends, its first quote and how deep it is.
+func (l *layout) container(i, end, n, k, depth int) {
+	kind := Array
+	if l.s[i] == '{' {
+		kind = Object
+	}
+	at := &l.nodes[n]
+	at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(i), uint32(end), uint32(k), kind, apart|closed, uint16(depth)
+}
+
+// value lays out one value.
+func (l *layout) value(i, n, k, depth int) (behind, quote int) {
+	s := l.s
 	if i >= len(s) {
-		return f.fail(i, "expected a value, the document ends")
+		return -1, k
 	}
-	if n >= MaxNodes {
-		return f.fail(i, errNodes)
-	}
-	at := &f.nodes[n]
-	start, kind := i, Number
+	start, kind, marks := i, Number, uint8(0)
 	switch s[i] {
 	case '"':
-		if int(f.quotes[k]) != i || int(f.quotes[k+1]) >= len(s) {
-			return f.fail(i, errQuote)
+		if int(l.quotes[k]) != i || int(l.quotes[k+1]) >= len(s) {
+			return -1, k
 		}
-		start, i = i+1, int(f.quotes[k+1])
-		at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(i), uint32(n+1), String, f.mark(s, i), 0
-		return i + 1, n + 1, k + 2
-	case '{':
-		return f.object(s, i, n, k, depth+1)
-	case '[':
-		return f.array(s, i, n, k, depth+1)
+		start, i = i+1, int(l.quotes[k+1])
+		if l.escape < i {
+			marks = l.mark(start, i)
+		}
+		at := &l.nodes[n]
+		at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(i), uint32(n+1), String, marks, 0
+		return i + 1, k + 2
+	case '{', '[':
+		end, quote := past(l.doc.sets, i)
+		if end < 0 || end > len(s) {
+			return -1, k
+		}
+		l.container(i, end, n, k, depth)
+		return end, quote
 	case 't':
 		kind, i = True, i+4
 	case 'n':
@@ -93,117 +151,76 @@ func (f *follower) value(s []byte, i, n, k, depth int) (int, int, int) {
 		for i < len(s) && !delimits[s[i]] {
 			i++
 		}
-		if i == start {
-			return f.fail(i, "expected a value")
-		}
 	}
-	if i > len(s) {
-		return f.fail(start, "expected a word, the document ends")
+	if i > len(s) || i == start {
+		return -1, k
 	}
+	at := &l.nodes[n]
 	at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(i), uint32(n+1), kind, 0, 0
-	return i, n + 1, k
+	return i, k
 }
 
-const (
-	errQuote = "expected a string, and its end"
-	errOpen  = "expected the end of what is open"
-)
-
-// array lays out the array that begins at i.
-func (f *follower) array(s []byte, i, n, k, depth int) (int, int, int) {
-	if depth > MaxDepth {
-		return f.fail(i, errDepth)
-	}
-	self := n
-	at := &f.nodes[self]
-	at.start, at.kind, at.marks, at.tag = uint32(i), Array, 0, 0
-	n++
-	if i = blank(s, i+1); i >= len(s) {
-		return f.fail(i, errOpen)
-	}
-	for s[i] != ']' {
-		if n >= len(f.nodes) {
-			f.room()
+// elements lays out those of an array, whose first stands at i or behind, and returns the node behind them.
+func (l *layout) elements(i, n, k, depth int) int {
+	for i = skip(l.s, i); i < len(l.s); {
+		if n >= len(l.nodes) {
+			l.doc.nodes = l.nodes[:n]
+			l.room(n)
 		}
-		if n >= MaxNodes {
-			return f.fail(i, errNodes)
-		}
-		if i, n, k = f.value(s, i, n, k, depth); i < 0 {
-			return i, n, k
-		}
-		if i < len(s) && s[i] <= ' ' {
-			i = blank(s, i)
-		}
-		if i >= len(s) {
-			return f.fail(i, errOpen)
-		}
-		if s[i] != ',' {
+		if n >= 2*MaxNodes {
 			break
 		}
-		if i = skip(s, i+1); i >= len(s) {
-			return f.fail(i, errOpen)
+		behind, quote := l.value(i, n, k, depth)
+		if behind < 0 {
+			break
+		}
+		n++
+		if i, k = l.comma(behind), quote; i < 0 {
+			break
 		}
 	}
-	if s[i] != ']' {
-		return f.fail(i, errOpen)
-	}
-	f.nodes[self].end, f.nodes[self].next = uint32(i+1), uint32(n)
-	return i + 1, n, k
+	return n
 }
 
-// oddName is the tag of a name that has escapes, or stands at the document's very begin.
-//
-//go:noinline
-func (f *follower) oddName(s []byte, start, end int) (tag uint16, marks uint8) {
-	if f.mark(s, end) == 0 {
-		return tagOf(s[start:end]), name
+// comma is where the next value may begin; -1 where there is no comma, and none.
+func (l *layout) comma(i int) int {
+	s := l.s
+	if i < len(s) && s[i] <= ' ' {
+		i = blank(s, i)
 	}
-	return f.doc.tagOfEscaped(s[start:end]), name | escaped
+	if i >= len(s) || s[i] != ',' {
+		return -1
+	}
+	return skip(s, i+1)
 }
 
-// object lays out the object that begins at i. Most members are strings in a row, and are told by their quotes: where these
-// stand so near to each other only a colon or a comma can stand between them, with a blank at most.
-func (f *follower) object(s []byte, i, n, k, depth int) (int, int, int) {
-	if depth > MaxDepth {
-		return f.fail(i, errDepth)
-	}
-	self, members := n, 0
-	at := &f.nodes[self]
-	at.start, at.kind, at.marks = uint32(i), Object, 0
-	n++
-	if i = blank(s, i+1); i >= len(s) {
-		return f.fail(i, errOpen)
-	}
-	for s[i] != '}' {
-		if n+1 >= len(f.nodes) {
-			f.room()
-		}
-		if n+1 >= MaxNodes {
-			return f.fail(i, errNodes)
-		}
-		q := f.quotes[k : k+5 : k+5]
+// members lays out those of an object, name and value by turns, the first of which stands at i or behind, and returns the
+// node behind them. Most members are strings in a row, and are told by their quotes: where these stand so near to each
+// other only a colon or a comma can stand between them, with a blank at most.
+func (l *layout) members(i, n, k, depth int) int {
+	s := l.s
+	for i = skip(s, i); i < len(s); {
+		q := l.quotes[k : k+5 : k+5]
 		start, end := q[0]+1, q[1]
-		if start != uint32(i)+1 || int(end)+2 >= len(s) {
-			return f.fail(i, errQuote)
+		if start != uint32(i)+1 || int(end)+1 >= len(s) {
+			break
 		}
-		tag, marks := uint16(0), uint8(name)
-		if f.escape < int(end) || end < 8 {
-			tag, marks = f.oddName(s, int(start), int(end))
+		tag, marks, size := uint16(0), uint8(name), int(end-start)
+		if l.escape < int(end) || end < 8 || size == 0 {
+			tag, marks = l.oddName(int(start), int(end))
 		} else {
-			size := int(end - start)
-			tag = mix(load(s, int(end)-8)>>uint(64-8*min(size, 8)), size)
+			tag = mix(binary.LittleEndian.Uint64(s[end-8:end:end])>>(uint(64-8*min(size, 8))&63), size)
 		}
-		at := f.nodes[n : n+2 : n+2]
+		at := l.nodes[n : n+2 : n+2]
 		at[0].start, at[0].end, at[0].next, at[0].kind, at[0].marks, at[0].tag = start, end, uint32(n+1), String, marks, tag
-		members++
 		if gap := q[2] - end; gap == uint32(len(`":`)) || gap == uint32(len(`": `)) && s[end+2] == ' ' { // a string is the value
 			start, end := q[2]+1, q[3]
-			if i = int(end) + 1; i >= len(s) {
-				return f.fail(int(start), errQuote)
+			if i = int(end) + 1; i > len(s) {
+				break
 			}
 			marks := uint8(0)
-			if f.escape < int(end) {
-				marks = f.mark(s, int(end))
+			if l.escape < int(end) {
+				marks = l.mark(int(start), int(end))
 			}
 			at[1].start, at[1].end, at[1].next, at[1].kind, at[1].marks, at[1].tag = start, end, uint32(n+2), String, marks, 0
 			n, k = n+2, k+4
@@ -212,7 +229,7 @@ func (f *follower) object(s []byte, i, n, k, depth int) (int, int, int) {
 				i++
 				continue
 			case uint32(len(`", `)):
-				if s[i] == ',' {
+				if i < len(s) && s[i] == ',' {
 					i += 2
 					continue
 				}
@@ -220,35 +237,41 @@ func (f *follower) object(s []byte, i, n, k, depth int) (int, int, int) {
 		} else {
 			if i = int(end) + 1; s[i] != ':' {
 				if i = blank(s, i); i >= len(s) || s[i] != ':' {
-					return f.fail(i, "expected a colon")
+					break
 				}
 			}
-			if i = skip(s, i+1); i >= len(s) {
-				return f.fail(i, errOpen)
+			if i, k = l.value(skip(s, i+1), n+1, k+2, depth); i < 0 {
+				break
 			}
-			if i, n, k = f.value(s, i, n+1, k+2, depth); i < 0 {
-				return i, n, k
-			}
+			n += 2
 		}
-		if i < len(s) && s[i] <= ' ' {
-			i = blank(s, i)
-		}
-		if i >= len(s) {
-			return f.fail(i, errOpen)
-		}
-		if s[i] != ',' {
+		if i = l.comma(i); i < 0 {
 			break
 		}
-		if i = skip(s, i+1); i >= len(s) {
-			return f.fail(i, errOpen)
-		}
 	}
-	if s[i] != '}' {
-		return f.fail(i, errOpen)
+	return n
+}
+
+// oddName is the tag of a name that is empty, has escapes, or stands at the document's very begin.
+//
+//go:noinline
+func (l *layout) oddName(start, end int) (tag uint16, marks uint8) {
+	if l.mark(start, end) == 0 {
+		return tagOf(l.s[start:end]), name
 	}
-	o := &f.nodes[self]
-	o.end, o.next, o.tag = uint32(i+1), uint32(n), uint16(min(members, manyMembers))
-	return i + 1, n, k
+	return l.doc.tagOfEscaped(l.s[start:end]), name | escaped
+}
+
+// mark is escaped for a string that a backslash stands in; strings are asked about in turn.
+func (l *layout) mark(start, end int) uint8 {
+	if l.escape < start { // in what was passed over
+		l.escape = backslash(l.s, start)
+	}
+	if l.escape >= end {
+		return 0
+	}
+	l.escape = backslash(l.s, end)
+	return escaped
 }
 
 // skip is blank where there is one or none, as a rule.
@@ -259,15 +282,6 @@ func skip(s []byte, i int) int {
 		}
 	}
 	return i
-}
-
-// mark is escaped for a string that ends at i where a backslash stands before that; strings are asked for in turn.
-func (f *follower) mark(s []byte, i int) uint8 {
-	if f.escape >= i {
-		return 0
-	}
-	f.escape = backslash(s, i)
-	return escaped
 }
 
 // delimits says which bytes end a number.

@@ -73,9 +73,8 @@ func (v Value) Elements(visit func(Value) bool) {
 	if v.Kind() != Array {
 		return
 	}
-	d := v.doc
-	for i, end := v.i+1, d.nodes[v.i].next; i < end; i = d.nodes[i].next {
-		if !visit(Value{d, i}) {
+	for items := v.Items(); ; {
+		if e, ok := items.Next(); !ok || !visit(e) {
 			return
 		}
 	}
@@ -87,11 +86,19 @@ func (v Value) Members(visit func(name string, member Value) bool) {
 		return
 	}
 	d := v.doc
-	for i, end := v.i+1, d.nodes[v.i].next; i < end; i = d.nodes[i+1].next {
+	for i, end, _ := d.inside(v.i); i < end; i = d.after(i + 1) {
 		if !visit(Value{d, i}.Text(), Value{d, i + 1}) {
 			return
 		}
 	}
+}
+
+// after is the node behind a value and what stands in it.
+func (d *Doc) after(i uint32) uint32 {
+	if n := &d.nodes[i]; n.marks&apart == 0 {
+		return n.next
+	}
+	return i + 1
 }
 
 // Bytes counts those of the value's scalars, at any depth; names and nulls are none.
@@ -99,8 +106,14 @@ func (v Value) Bytes() int {
 	if v.doc == nil {
 		return 0
 	}
+	o := &v.doc.nodes[v.i]
+	if o.marks&apart != 0 {
+		n := 0
+		v.Scalars(func(s Value) bool { n += len(s.Raw()); return true })
+		return n
+	}
 	n := uint32(0)
-	all := v.doc.nodes[v.i:v.doc.nodes[v.i].next]
+	all := v.doc.nodes[v.i:o.next]
 	for i := range all {
 		at := &all[i]
 		n += (at.end - at.start) & counts[(at.kind|Kind(at.marks&name)<<2)&15]
@@ -116,11 +129,11 @@ func (v Value) Items() Items {
 	if v.doc == nil {
 		return Items{}
 	}
-	n := &v.doc.nodes[v.i]
-	if n.kind == Array {
-		return Items{v.doc, v.i + 1, n.next}
+	if v.doc.nodes[v.i].kind == Array {
+		first, end, _ := v.doc.inside(v.i)
+		return Items{v.doc, first, end}
 	}
-	return Items{v.doc, v.i, n.next}
+	return Items{v.doc, v.i, v.i + 1}
 }
 
 // Items are values that are still to come.
@@ -135,32 +148,30 @@ func (t *Items) Next() (v Value, ok bool) {
 		return Value{}, false
 	}
 	v = Value{t.doc, t.i}
-	t.i = t.doc.nodes[t.i].next
+	t.i = t.doc.after(t.i)
 	return v, true
 }
 
-// Scalars are the value's texts, numbers, trues and falses at any depth, in their order; names are none.
-func (v Value) Scalars() Scalars {
-	if v.doc == nil {
-		return Scalars{}
-	}
-	return Scalars{v.doc, v.i, v.doc.nodes[v.i].next}
-}
-
-// Scalars are values that are still to come.
-type Scalars struct {
-	doc    *Doc
-	i, end uint32
-}
-
-// Next is the next of them; ok is false when there is none left.
-func (t *Scalars) Next() (v Value, ok bool) {
-	for t.i < t.end {
-		i := t.i
-		t.i++
-		if n := &t.doc.nodes[i]; n.kind >= True && n.kind <= String && n.marks&name == 0 {
-			return Value{t.doc, i}, true
+// Scalars calls visit with the value's texts, numbers, trues and falses at any depth, in their order, until it returns
+// false, and says whether it never did; names are none.
+func (v Value) Scalars(visit func(Value) bool) bool {
+	d := v.doc
+	switch v.Kind() {
+	case Absent, Null:
+	case Array:
+		for i, end, _ := d.inside(v.i); i < end; i = d.after(i) {
+			if !(Value{d, i}).Scalars(visit) {
+				return false
+			}
 		}
+	case Object:
+		for i, end, _ := d.inside(v.i); i < end; i = d.after(i + 1) {
+			if !(Value{d, i + 1}).Scalars(visit) {
+				return false
+			}
+		}
+	default:
+		return visit(v)
 	}
-	return Value{}, false
+	return true
 }
