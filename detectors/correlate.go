@@ -52,7 +52,9 @@ func (e *Engine) correlate(k *kept, v *event, truth sigma.Truth, by, position st
 		k.hold(now)
 		k.time = v.Time.UnixNano()
 		k.bucket.holds(k.time)
-		e.say(k, v, position, words)
+		if !v.said { // for one correlation as for all
+			e.say(k, v, position, words)
+		}
 		e.buckets.touch(k)
 	}
 	return k

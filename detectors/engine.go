@@ -10,11 +10,15 @@ import (
 	"time"
 
 	"cordon/detectors/keyed"
+	"cordon/detectors/pieces"
 	"cordon/detectors/sigma"
 	"cordon/internal/directory"
 	"cordon/internal/finding"
 	"cordon/internal/record"
 )
+
+// manyTurned is how many findings that settle together leave their memory to the next.
+const manyTurned = 4096
 
 // settles is how far the watermark must have passed an unconfirmed finding before it counts by itself.
 const settles = 10 * time.Minute
@@ -54,15 +58,16 @@ type Engine struct {
 	because   []sigma.Reason
 	position  [1]string
 	out       []finding.Finding
+	turned    []finding.Finding
 	// What stays.
-	texts   texts
-	lists   slab[string]
-	sums    slab[uint64]
-	singles slab[single]
-	kepts   slab[kept]
-	targets slab[finding.Object]
-	reasons slab[finding.Reason]
-	proofs  slab[finding.Proof]
+	texts   pieces.Texts
+	lists   pieces.Of[string]
+	sums    pieces.Of[uint64]
+	singles pieces.Of[single]
+	kepts   pieces.Of[kept]
+	targets pieces.Of[finding.Object]
+	reasons pieces.Of[finding.Reason]
+	proofs  pieces.Of[finding.Proof]
 }
 
 // NewEngine plans rules and returns an engine for them.
@@ -180,27 +185,25 @@ func (e *Engine) flush() []finding.Finding {
 	if len(e.changed) == 0 {
 		return nil
 	}
-	var out []finding.Finding
+	all := make([]*finding.Finding, 0, len(e.changed))
 	for s := range e.changed {
-		out = append(out, s.finding)
+		all = append(all, &s.finding)
 	}
 	clear(e.changed)
-	return ordered(out)
+	return ordered(all)
 }
 
-// ordered are findings by time and ID. They are large: their places are sorted, and each is moved once.
-func ordered(found []finding.Finding) []finding.Finding {
-	places := make([]int32, len(found))
-	for i := range places {
-		places[i] = int32(i)
+// ordered are findings by time and ID. They are large: each is copied once.
+func ordered(all []*finding.Finding) []finding.Finding {
+	if len(all) == 0 {
+		return nil
 	}
-	slices.SortFunc(places, func(i, j int32) int {
-		a, b := &found[i], &found[j]
+	slices.SortFunc(all, func(a, b *finding.Finding) int {
 		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID))
 	})
-	out := make([]finding.Finding, len(found))
-	for i, at := range places {
-		out[i] = found[at]
+	out := make([]finding.Finding, len(all))
+	for i, f := range all {
+		out[i] = *f
 	}
 	return out
 }
@@ -217,14 +220,19 @@ func (e *Engine) Settle(watermark time.Time) []finding.Finding {
 // SettleEach does so by the watermark of the tenant and the record's category. Windows whose condition more records
 // could have taken away are looked at as far as the watermark has come; Flush returns what they raise.
 func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) []finding.Finding {
-	var out []finding.Finding
+	turned := e.turned[:0]
 	e.open.due(watermark, func(t turn) {
 		s := t.single
 		s.settled, s.unconfirmed = true, false
 		s.revision++
 		e.buckets.touch(s.of)
-		out = append(out, e.finding(s))
+		turned = append(turned, finding.Finding{})
+		e.retell(s, &turned[len(turned)-1])
 	})
+	all := make([]*finding.Finding, 0, len(turned))
+	for i := range turned {
+		all = append(all, &turned[i])
+	}
 	for i, c := range e.correlations {
 		if !c.over.Waits() {
 			continue
@@ -239,25 +247,31 @@ func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) [
 		s.settled, s.finding.Unconfirmed = true, false
 		e.revise(s, s.records.count)
 		delete(e.changed, s)
-		out = append(out, s.finding)
+		all = append(all, &s.finding)
 	})
-	return ordered(out)
+	out := ordered(all)
+	clear(turned)
+	if e.turned = turned; cap(turned) > manyTurned {
+		e.turned = nil
+	}
+	return out
 }
 
 // Current are all findings that the engine holds, as they stand.
 func (e *Engine) Current() []finding.Finding {
 	e.look((*sigma.Correlator).Changed)
 	clear(e.changed)
-	var out []finding.Finding
+	var all []*finding.Finding
 	for k := range e.records.All() {
 		for s := k.singles; s != nil; s = s.next {
-			out = append(out, e.finding(s))
+			f := e.finding(s)
+			all = append(all, &f)
 		}
 	}
 	for _, s := range e.slots {
-		out = append(out, s.finding)
+		all = append(all, &s.finding)
 	}
-	return ordered(out)
+	return ordered(all)
 }
 
 // Silenced counts, by rule, the records that an unknown fact kept from matching.

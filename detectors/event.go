@@ -20,6 +20,8 @@ type event struct {
 	privileged directory.Known
 	roles      []string
 
+	said bool // what correlations will tell of the record is kept
+
 	values []record.Values // by slot
 	read   []uint32        // by slot: the round in which it was read
 	round  uint32
@@ -36,7 +38,7 @@ func (v *event) take(r *record.Record) {
 		clear(v.read)
 		v.round = 1
 	}
-	v.Record, v.asked, v.texts = r, false, v.texts[:0]
+	v.Record, v.asked, v.said, v.texts = r, false, false, v.texts[:0]
 }
 
 // Slot is what the record holds in a slot of the plan.

@@ -87,8 +87,8 @@ func (e *Engine) known(id string) *kept {
 func (e *Engine) keep(id string, time int64) *kept {
 	from, at := e.origins.of(id)
 	e.packed = from.appendKey(e.packed[:0], id[at:])
-	k := &e.kepts.take(1)[0]
-	*k = kept{text: string(e.packed), origin: from, time: time, sum: hash(id)}
+	k := e.kepts.One()
+	*k = kept{text: e.texts.Keep(e.packed), origin: from, time: time, sum: hash(id)}
 	e.records.Put(k)
 	return k
 }

@@ -97,7 +97,7 @@ func (e *Engine) say(k *kept, v *event, position string, words []string) {
 			w.text(e.word(word, v, &f), p.Address, unknownWord)
 		}
 	}
-	e.packed, k.text = w.bytes, string(w.bytes)
+	e.packed, k.text, v.said = w.bytes, e.texts.Keep(w.bytes), true
 }
 
 // ownWords are those that a correlation's finding knows by itself.

@@ -52,7 +52,7 @@ func (e *Engine) pack(f *finding.Finding, says []byte) string {
 	}
 	w.plains(p.Positions)
 	e.packed = w.bytes
-	return e.texts.keep(w.bytes)
+	return e.texts.Keep(w.bytes)
 }
 
 func samePrincipal(a, b *finding.Principal) bool {
@@ -92,7 +92,7 @@ func (e *Engine) unpack(r *reader, f *finding.Finding) {
 		e.unpackPrincipal(r, &f.Principal)
 	}
 	if n := r.count(); n > 0 {
-		f.Targets = e.targets.take(n)
+		f.Targets = e.targets.Take(n)
 		for i := range f.Targets {
 			t := &f.Targets[i]
 			t.Type, t.ID, t.UPN, t.Name, t.Operation = r.plain(), r.plain(), r.plain(), r.plain(), r.plain()
@@ -102,13 +102,13 @@ func (e *Engine) unpack(r *reader, f *finding.Finding) {
 	}
 	f.Suppressed = r.plain()
 	if n := r.count(); n > 0 {
-		f.Why = e.reasons.take(n)
+		f.Why = e.reasons.Take(n)
 		for i := range f.Why {
 			f.Why[i].Clause = r.plain()
 			f.Why[i].Values = e.unpackTexts(r)
 		}
 	}
-	f.Proof = e.proofs.take(1)
+	f.Proof = e.proofs.Take(1)
 	p := &f.Proof[0]
 	if at := len(f.Rule) + 1; at <= len(f.ID) {
 		p.Record = f.ID[at:]
@@ -131,7 +131,7 @@ func (e *Engine) unpackTexts(r *reader) []string {
 	if n == 0 {
 		return nil
 	}
-	out := e.lists.take(n)
+	out := e.lists.Take(n)
 	for i := range out {
 		out[i] = r.plain()
 	}

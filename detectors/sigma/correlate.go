@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cordon/detectors/keyed"
+	"cordon/detectors/pieces"
 )
 
 // Slot is the number of the timespan in which a window closes: a part of the finding's identity.
@@ -31,7 +32,7 @@ type Correlator struct {
 	groups  *keyed.Set[*group]
 	tenants map[string]*tenant
 	places  map[itemKey]*Entry   // of what was added by its id
-	dirty   map[*group]*touched  // since they were looked at
+	dirty   []*group             // that were touched since they were looked at
 	crowds  map[*group]*crowd    // of large groups
 	waiting map[*group][]*Entry  // that the watermark has not passed
 	passed  map[string]time.Time // by tenant: windows that close later wait for the watermark
@@ -39,6 +40,10 @@ type Correlator struct {
 
 	reach     time.Duration
 	forgotten time.Time
+
+	entries pieces.Of[Entry]
+	kept    pieces.Texts
+	spare   []*touched // to be used again
 
 	large          int // how many items of a group are looked at whenever one is added
 	few            numbers
@@ -52,6 +57,22 @@ type touched struct {
 	since int64 // the earliest of it: windows that closed before hold what they held
 }
 
+// looked has a group be as if nothing had touched it. It stays among the dirty ones until those are gone through.
+func (c *Correlator) looked(g *group) {
+	if d := g.touched; d != nil {
+		g.touched, d.slots = nil, d.slots[:0]
+		if cap(d.slots) <= manySlots && len(c.spare) < spares {
+			c.spare = append(c.spare, d)
+		}
+	}
+}
+
+// What is kept to be used again.
+const (
+	manySlots = 64
+	spares    = 1024
+)
+
 // crowd is what is known of a group that has many items.
 type crowd struct {
 	looked  int // how many they were when they were looked at
@@ -63,7 +84,7 @@ const large = 64
 
 // NewCorrelator returns an empty one for the correlation of this name; above says that another refers to it.
 func NewCorrelator(name string, c *Correlation, above bool) *Correlator {
-	return &Correlator{c: c, name: name, above: above, groups: keyed.New[*group](), tenants: map[string]*tenant{}, places: map[itemKey]*Entry{}, dirty: map[*group]*touched{}, crowds: map[*group]*crowd{},
+	return &Correlator{c: c, name: name, above: above, groups: keyed.New[*group](), tenants: map[string]*tenant{}, places: map[itemKey]*Entry{}, crowds: map[*group]*crowd{},
 		waiting: map[*group][]*Entry{}, passed: map[string]time.Time{}, gone: map[*group][]*Entry{}, reach: c.Timespan, large: large, all: newTally(c), confirmed: newTally(c)}
 }
 
@@ -89,7 +110,8 @@ func (c *Correlator) Put(old *Entry, key Group, it Item) (*Entry, bool) {
 		c.Take(old)
 	}
 	g := c.group(key)
-	now := &Entry{Of: it.Of, By: it.By, Size: it.Size, time: it.Time.UnixNano(), packed: string(c.texts), group: g, closing: it.closing,
+	now := c.entries.One()
+	*now = Entry{Of: it.Of, By: it.By, Size: it.Size, time: it.Time.UnixNano(), packed: c.kept.Keep(c.texts), group: g, closing: it.closing,
 		order: c.order(&it), Unconfirmed: it.Unconfirmed}
 	if n := len(g.items); n > 0 && compareItems(g.items[n-1], now) > 0 {
 		g.untidy = true
@@ -135,15 +157,19 @@ func (c *Correlator) Again(it *Entry) {
 func (c *Correlator) touch(g *group, t int64) {
 	c.mark(g, c.c.slot(t))
 	c.mark(g, c.c.slot(t+int64(c.c.Timespan)-1))
-	d := c.dirty[g]
-	d.since = min(d.since, t)
+	g.touched.since = min(g.touched.since, t)
 }
 
 func (c *Correlator) mark(g *group, slot int64) {
-	d := c.dirty[g]
+	d := g.touched
 	if d == nil {
-		d = &touched{slots: make([]int64, 0, 2), since: math.MaxInt64}
-		c.dirty[g] = d
+		if n := len(c.spare); n > 0 {
+			d, c.spare = c.spare[n-1], c.spare[:n-1]
+		} else {
+			d = &touched{slots: make([]int64, 0, 2)}
+		}
+		d.since, g.touched = math.MaxInt64, d
+		c.dirty = append(c.dirty, g)
 	}
 	if !slices.Contains(d.slots[max(0, len(d.slots)-4):], slot) { // most come beside each other; Changed makes them one
 		d.slots = append(d.slots, slot)

@@ -162,11 +162,12 @@ func (it *Entry) same(key Group, other *Item, texts []byte) bool {
 
 // group are the items of one group. There are as many as principals: what few of them need stands in the Correlator.
 type group struct {
-	tenant *tenant
-	key    string   // packed, behind the tenant's number
-	items  []*Entry // by time, rule and id once tidy
-	only   [1]*Entry
-	untidy bool
+	tenant  *tenant
+	key     string   // packed, behind the tenant's number
+	items   []*Entry // by time, rule and id once tidy
+	only    [1]*Entry
+	untidy  bool
+	touched *touched // since it was looked at; nil if nothing was
 }
 
 // tenant is one whose records the correlator has seen.
@@ -204,7 +205,7 @@ func (c *Correlator) group(name Group) *group {
 // leave has a group be no more.
 func (c *Correlator) leave(g *group) {
 	c.groups.Delete(g.key)
-	delete(c.dirty, g)
+	c.looked(g)
 	delete(c.waiting, g)
 	delete(c.gone, g)
 	delete(c.crowds, g)

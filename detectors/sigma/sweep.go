@@ -37,8 +37,14 @@ func (c *Correlator) Grown() []Slot {
 
 func (c *Correlator) changed(due func(*group) bool) []Slot {
 	var out []Slot
-	for g, d := range c.dirty {
+	later := c.dirty[:0]
+	for _, g := range c.dirty {
+		d := g.touched
+		if d == nil {
+			continue // it is no more
+		}
 		if !due(g) {
+			later = append(later, g)
 			continue
 		}
 		g.tidy()
@@ -49,12 +55,14 @@ func (c *Correlator) changed(due func(*group) bool) []Slot {
 				out = append(out, c.look(g, number, d.since, n))
 			}
 		}
-		delete(c.dirty, g)
+		c.looked(g)
 		delete(c.gone, g)
 		if len(g.items) == 0 {
 			c.leave(g)
 		}
 	}
+	clear(c.dirty[len(later):])
+	c.dirty = later
 	slices.SortFunc(out, func(a, b Slot) int {
 		return cmp.Or(strings.Compare(a.Group.Tenant, b.Group.Tenant), strings.Compare(a.Group.Key, b.Group.Key), cmp.Compare(a.Number, b.Number))
 	})
@@ -136,6 +144,9 @@ func (c *Correlator) look(g *group, number, since int64, n *numbers) Slot {
 				s.Time = time.Unix(0, now).UTC()
 			}
 			told = max(told, from)
+			if s.Items == nil {
+				s.Items = make([]*Entry, 0, end-told)
+			}
 			s.Items = append(s.Items, g.items[told:batch]...)
 			told = batch
 		}
@@ -177,7 +188,7 @@ func (c *Correlator) look(g *group, number, since int64, n *numbers) Slot {
 
 // Records are the records that items stand for, those below closings included, each once for each rule.
 func Records(items []*Entry) []*Entry {
-	var out []*Entry
+	out := make([]*Entry, 0, len(items))
 	var windows map[*group][]*window
 	var last *group
 	var ofLast []*window // closings of one group stand beside each other
