@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cordon/detectors/sigma"
+	"cordon/internal/directory"
 	"cordon/internal/finding"
 	"cordon/internal/record"
 	"github.com/stretchr/testify/require"
@@ -191,4 +192,24 @@ func TestIDsThatStandThereTwice(t *testing.T) {
 	require.NoError(t, err)
 	_, err = NewEngine(all, known())
 	require.ErrorContains(t, err, "refers to rule failed twice")
+}
+
+// One who gets a role in the midst of a window is as grave as one who always had it, before and after.
+func TestARoleThatIsGotWithinAWindow(t *testing.T) {
+	text := succeeded + strings.Replace(over("twice", "type: event_count, rules: [succeeded], group-by: [actor.id], condition: {gte: 2}"), "name: twice\n",
+		"name: twice\nlevel: low\ncustom: {principal: actor of succeeded, privileged-level: critical}\n", 1)
+	for name, minutes := range map[string][]int{"never": {20}, "before the window": {-1}, "within": {2}, "at its end": {3}, "after": {4}} {
+		t.Run(name, func(t *testing.T) {
+			e := engine(t, text)
+			for _, minute := range minutes {
+				e.Process(decode(t, roleChanged(fmt.Sprint("role", minute), "Add member to role", "u9", morning.Add(time.Duration(minute)*time.Minute))), "role")
+			}
+			feed(t, e, "1 u9 0 192.0.2.1", "3 u9 0 192.0.2.1")
+			found := e.Flush()
+			require.Len(t, found, 1)
+			held := minutes[0] <= 3
+			require.Equal(t, held, found[0].Principal.Privileged == directory.Yes)
+			require.Equal(t, map[bool]string{true: "critical", false: "low"}[held], found[0].Level)
+		})
+	}
 }

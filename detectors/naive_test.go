@@ -272,21 +272,22 @@ func (n *naive) tell(c *correlation, key string, number int64, at time.Time, unc
 		return
 	}
 	own, others := map[string][]*nItem{}, []*nItem(nil)
-	whose := map[string]*happened{}
+	privileged := map[string]string{}
 	for _, it := range items {
 		if it.rule != c.principal {
 			others = append(others, it)
 			continue
 		}
 		own[it.what.user] = append(own[it.what.user], it)
-		whose[it.what.user] = it.what
+		if privileged[it.what.user] != "yes" {
+			privileged[it.what.user] = "no"
+		}
+		if it.what.admin {
+			privileged[it.what.user] = "yes"
+		}
 	}
 	for user, mine := range own {
-		privileged := "no"
-		if whose[user].admin {
-			privileged = "yes"
-		}
-		write(fmt.Sprintf("%s/%s|%s/%d", c.rule.Name, key, user, number), record.User+" "+user+" "+privileged, append(mine, others...))
+		write(fmt.Sprintf("%s/%s|%s/%d", c.rule.Name, key, user, number), record.User+" "+user+" "+privileged[user], append(mine, others...))
 	}
 }
 

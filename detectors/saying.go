@@ -142,6 +142,7 @@ const (
 	principalAt = 4 // of the proof
 	positionsAt = 11
 	actorAt     = 2 // behind the positions
+	standingAt  = 6
 )
 
 // principalOf tells the principals of records apart, whatever their spelling, without unpacking more than that.
@@ -156,21 +157,36 @@ func principalOf(k *kept) string {
 	return r.key()
 }
 
-// actorOf does so with those who acted.
-func actorOf(k *kept) string {
-	if k == nil || k.said() == "" {
-		return ""
-	}
-	r := &reader{bytes: k.said()}
+// behindPositions skips what say packs up to there, and n texts more.
+func (r *reader) behindPositions(n int) {
 	for range positionsAt {
 		r.skip()
 	}
 	for range r.count() {
 		r.skip()
 	}
-	for range actorAt {
+	for range n {
 		r.skip()
 	}
+}
+
+// standingOf is what the directory knew of who acted.
+func standingOf(k *kept) directory.Known {
+	if k == nil || k.said() == "" {
+		return directory.Unknown
+	}
+	r := &reader{bytes: k.said()}
+	r.behindPositions(standingAt)
+	return directory.Known(r.text())
+}
+
+// actorOf does so with those who acted.
+func actorOf(k *kept) string {
+	if k == nil || k.said() == "" {
+		return ""
+	}
+	r := &reader{bytes: k.said()}
+	r.behindPositions(actorAt)
 	if key := r.key(); key != "" {
 		return key
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cordon/detectors/sigma"
+	"cordon/internal/directory"
 	"cordon/internal/finding"
 	"cordon/internal/record"
 )
@@ -108,7 +109,7 @@ func (e *Engine) slot(c *correlation, s sigma.Slot) {
 		}
 		around := e.gather(sigma.Records(others))
 		for _, key := range slices.Sorted(maps.Keys(own)) {
-			actor := e.saidBy(keptOf(own[key][0])).actor
+			actor := e.whoActs(own[key])
 			id := made.id(strings.ToLower(actor.ID))
 			have = append(have, id)
 			e.tell(id, made, s, around, sigma.Records(own[key]), actor)
@@ -126,6 +127,13 @@ func (e *Engine) slot(c *correlation, s sigma.Slot) {
 	if delete(e.made, made); len(have) > 0 {
 		e.made[made] = have
 	}
+}
+
+// whoActs is who acted in items that one actor has, as he stood at the first of them at which he was privileged: a role that
+// he got in their midst makes the finding as grave as one that he always had.
+func (e *Engine) whoActs(items []*sigma.Entry) finding.Principal {
+	at := max(slices.IndexFunc(items, func(it *sigma.Entry) bool { return standingOf(keptOf(it)) == directory.Yes }), 0)
+	return e.saidBy(keptOf(items[at])).actor
 }
 
 const noWindow = "no window meets the condition any more"

@@ -380,6 +380,16 @@ func TestEventTimeFarAheadIsClamped(t *testing.T) {
 	delete(f, "time")
 	require.Equal(t, at, decode(t, f, Defaults{Enqueued: at}).Time, "the time of enqueueing is better than none")
 	require.Equal(t, at, decode(t, f, Defaults{Assume: at}).Time)
+
+	f = signInRecord()
+	properties(f)["createdDateTime"] = "2262-04-11T23:47:16Z"
+	require.Equal(t, 2262, decode(t, f, Defaults{Assume: at}).Time.Year())
+	properties(f)["createdDateTime"] = "2262-04-11T23:47:17Z" // an int64 of nanoseconds has no such time
+	r := decode(t, f, Defaults{Assume: at})
+	require.Equal(t, at, r.Time)
+	require.True(t, r.Clamped)
+	_, err := Decode(encode(t, f), Defaults{})
+	require.ErrorContains(t, err, "event time 2262-04-11T23:47:17Z lies after 2262-04-11T23:47:16Z")
 }
 
 func TestWhatIsNoRecord(t *testing.T) {

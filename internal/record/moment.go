@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -39,6 +40,9 @@ func timesOf(kind Kind) []tape.Name {
 // AheadAtMost is how far an event time may lie ahead of the time at which the record reached its source.
 const AheadAtMost = 5 * time.Minute
 
+// latest is what an int64 of nanoseconds can tell: windows are counted in them.
+var latest = time.Unix(0, math.MaxInt64)
+
 func (r *Record) setTime(kind Kind, d Defaults) error {
 	seen, found := "", false
 	for _, name := range timesOf(kind) {
@@ -62,6 +66,12 @@ func (r *Record) setTime(kind Kind, d Defaults) error {
 		return fmt.Errorf("event time %q is in no form that Azure writes", clip(seen))
 	default:
 		return errors.New("no event time: neither createdDateTime, activityDateTime nor time")
+	}
+	if d.Enqueued.IsZero() && r.Time.After(latest) {
+		if d.Assume.IsZero() {
+			return fmt.Errorf("event time %s lies after %s, the last that windows can count with", r.Time.Format(time.RFC3339), latest.UTC().Format(time.RFC3339))
+		}
+		r.Time, r.Clamped = d.Assume.UTC(), true
 	}
 	if !d.Enqueued.IsZero() && r.Time.After(d.Enqueued.Add(AheadAtMost)) {
 		r.Time, r.Clamped = d.Enqueued.UTC(), true
