@@ -20,7 +20,7 @@ const (
 	Fine       State = "fine"
 	Wide       State = "wide"       // fires on every ordinary change
 	Doubtful   State = "doubtful"   // asks for what nobody has seen
-	Impossible State = "impossible" // can never match
+	Impossible State = "impossible" // can never match, or nothing of it is left
 	Inactive   State = "inactive"   // names a placeholder that no list sets
 )
 
@@ -32,11 +32,14 @@ const (
 	UnknownValue = "unknown-value" // the vocabulary does not have it, and may be incomplete
 	Unset        = "inactive"
 	TooWide      = "wide"
+	Idle         = "idle"     // an exception that suppresses nothing
+	Silenced     = "silenced" // an exception suppresses all that the rule finds
 )
 
-// Remark is one thing to say about a rule.
+// Remark is one thing to say about a rule, or an exception from it.
 type Remark struct {
 	Kind    string   `json:"kind"`
+	File    string   `json:"file,omitempty"` // of the exception; "" is the rule's
 	Line    int      `json:"line,omitempty"`
 	Field   string   `json:"field,omitempty"`
 	Value   string   `json:"value,omitempty"`
@@ -145,7 +148,11 @@ func (c *Checker) single(r *sigma.Rule, alone bool) Report {
 			out.Remarks = append(out.Remarks, m)
 		}
 	}
-	if possible == sigma.False {
+	exceptions, silenced := c.exceptions(source, r)
+	if out.Remarks = append(out.Remarks, exceptions...); out.Wrong() && out.State == Fine {
+		out.State = Doubtful
+	}
+	if possible == sigma.False || silenced {
 		out.State = Impossible
 	}
 	if unset := r.Placeholders(); len(unset) > 0 {

@@ -100,3 +100,45 @@ func TestShippedRulesAreSound(t *testing.T) {
 		require.False(t, r.Wrong(), "%s: %+v", r.Rule, r.Remarks)
 	}
 }
+
+func TestExceptionsAreJudged(t *testing.T) {
+	const rule = `title: Role given
+name: role-given
+logsource: {product: azure, service: auditlogs}
+detection: {s: {OperationName: Add member to role}, condition: s}
+`
+	for name, c := range map[string]struct {
+		filter string
+		state  State
+		want   []Remark // but for their reasons
+		reason string
+	}{
+		"good": {filter: "{rules: [role-given], s: {actor.upn: deploy@contoso.example}, condition: not s}", state: Fine},
+		"suppresses nothing": {filter: "{rules: [role-given], s: {OperationName: Add member too role}, condition: not s}", state: Doubtful,
+			want: []Remark{{Kind: UnknownValue, File: "filters.yml", Line: 4, Field: "OperationName", Value: "Add member too role"}}, reason: "exception ours: "},
+		"suppresses nothing for sure": {filter: "{rules: [role-given], s: {OperationName: Add member from group}, condition: not s}", state: Doubtful,
+			want: []Remark{{Kind: Dead, File: "filters.yml", Line: 4, Field: "OperationName", Value: "Add member from group"}, {Kind: Idle, File: "filters.yml", Line: 1, Value: "not s"}}, reason: "exception ours: "},
+		"suppresses all":              {filter: "{rules: [role-given], s: {OperationName: Add member from group}, condition: s}", state: Impossible,
+			want: []Remark{{Kind: Silenced, File: "filters.yml", Line: 1, Value: "s"}, {Kind: Dead, File: "filters.yml", Line: 4, Field: "OperationName", Value: "Add member from group"}}, reason: "exception ours: "},
+		"no such field": {filter: "{rules: [role-given], s: {NoSuchThing: x}, condition: not s}", state: Doubtful,
+			want: []Remark{{Kind: UnknownField, File: "filters.yml", Line: 4, Field: "NoSuchThing"}}, reason: "has a field of this name"},
+		"a list is unset": {filter: "{rules: [role-given], s: {actor.upn|expand: '%ours%'}, condition: not s}", state: Fine,
+			want: []Remark{{Kind: Unset, File: "filters.yml", Line: 1, Value: "ours"}}, reason: "it suppresses nothing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			filters := parse(t, "filters.yml", "title: Ours\nname: ours\nlogsource: {product: azure, service: auditlogs}\nfilter: "+c.filter+"\ncustom: {owner: blake, reason: It is ours, until: 2027-01-01}\n")
+			linked, err := sigma.Except(append(parse(t, "rules.yml", rule), filters...))
+			require.NoError(t, err)
+			report := checker(t).Check(linked)[0]
+			t.Log(report)
+			require.Equal(t, c.state, report.State)
+			for i := range report.Remarks {
+				require.Contains(t, report.Remarks[i].Reason, c.reason)
+				report.Remarks[i].Reason, report.Remarks[i].Instead = "", nil
+			}
+			if c.want != nil || c.state == Fine {
+				require.Equal(t, c.want, report.Remarks)
+			}
+		})
+	}
+}

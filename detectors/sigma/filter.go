@@ -45,6 +45,9 @@ func (f *Filter) Suppresses(e Event, t time.Time) bool {
 // Clauses are the tests of its searches in the order of the file.
 func (f *Filter) Clauses() []Clause { return f.search.Clauses() }
 
+// Possible evaluates its condition with what the caller says of each clause.
+func (f *Filter) Possible(of func(Clause) Truth) Truth { return f.search.Possible(of) }
+
 // Fields are the names that its searches read, each once.
 func (f *Filter) Fields() []string { return f.search.Fields() }
 

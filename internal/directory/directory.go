@@ -118,11 +118,16 @@ func (d *Directory) Observe(r *record.Record) (said []Fact) {
 	}
 	ids, names := r.Roles()
 	var roles []Role
+	add := func(role Role) { // most records give both, which are one
+		if role = canonical(role); !slices.Contains(roles, role) {
+			roles = append(roles, role)
+		}
+	}
 	for _, id := range ids {
-		roles = append(roles, canonical(Role{ID: id}))
+		add(Role{ID: id})
 	}
 	for _, name := range names {
-		roles = append(roles, canonical(Role{Name: name}))
+		add(Role{Name: name})
 	}
 	for _, target := range r.Targets {
 		if !strings.EqualFold(target.Type, "User") && !strings.EqualFold(target.Type, "ServicePrincipal") {
@@ -194,14 +199,17 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 	if t.read.IsZero() || at.Before(t.read.Add(-holdsBack)) {
 		answer = Unknown // nobody read what else he holds
 	}
-	var changes []change
+	var lists [3][]change // that speak of him, as they are: there may be thousands
+	changes := lists[:0]
 	var holder Principal
 	for _, key := range [...]string{p.ID, p.UPN, p.AppID} {
 		if key == "" {
 			continue
 		}
 		lower := record.AppendLower(room[:0], key)
-		changes = append(changes, t.changes[string(lower)]...)
+		if of := t.changes[string(lower)]; len(of) > 0 {
+			changes = append(changes, of)
+		}
 		if h, ok := t.holders[string(lower)]; ok {
 			holder = h
 		}
@@ -209,15 +217,16 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 	if len(changes) == 0 && len(holder.Roles) == 0 {
 		return answer, nil // as of almost everybody
 	}
-	roles := map[Role]bool{}
-	for _, c := range changes {
-		roles[c.role] = true
-	}
-	for _, r := range holder.Roles {
-		roles[r] = true
+	roles := slices.Clone(holder.Roles)
+	for _, of := range changes {
+		for i := range of {
+			if !slices.Contains(roles, of[i].role) { // of the few that there are
+				roles = append(roles, of[i].role)
+			}
+		}
 	}
 	var names []string
-	for role := range roles {
+	for _, role := range roles {
 		if !Privileged(role.ID, role.Name) {
 			continue
 		}
@@ -238,19 +247,21 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 }
 
 // held decides one role at one time: the last change before it, else the next one after it, else the snapshot.
-func (t *tenant) held(role Role, changes []change, holder Principal, at time.Time) Known {
+func (t *tenant) held(role Role, changes [][]change, holder Principal, at time.Time) Known {
 	var last, next *change
-	for i := range changes {
-		c := &changes[i]
-		if c.role != role {
-			continue
-		}
-		if !c.at.After(at) {
-			if last == nil || c.at.After(last.at) {
-				last = c
+	for _, of := range changes {
+		for i := range of {
+			c := &of[i]
+			if c.role != role {
+				continue
 			}
-		} else if next == nil || c.at.Before(next.at) {
-			next = c
+			if !c.at.After(at) {
+				if last == nil || c.at.After(last.at) {
+					last = c
+				}
+			} else if next == nil || c.at.Before(next.at) {
+				next = c
+			}
 		}
 	}
 	inSnapshot := slices.Contains(holder.Roles, role)

@@ -3,6 +3,7 @@
 package rulebook
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -231,7 +232,7 @@ func remarks(out io.Writer, r check.Report) {
 		if i == 0 {
 			fmt.Fprintln(out)
 		}
-		place := fmt.Sprintf("%s:%d", r.File, m.Line)
+		place := fmt.Sprintf("%s:%d", cmp.Or(m.File, r.File), m.Line)
 		what := m.Value
 		if m.Field != "" {
 			what = m.Field
