@@ -56,10 +56,30 @@ type learnt struct {
 	first bool
 }
 
+// holder is one of whom a shard has learnt something.
+type holder struct{ tenant, key string }
+
+// Risen has what some principals of a tenant did looked at again: somebody has read of roles that the audit stream said nothing
+// of, such as the first time that Graph answers. Where the tenant's shard is not this instance's nothing is done.
+func (r *Room) Risen(tenant string, principals []string) {
+	s := r.shards[bus.ShardOf(tenant)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.engine == nil {
+		return
+	}
+	for _, key := range principals {
+		s.risen = append(s.risen, holder{tenant, key})
+	}
+}
+
 // lookAgain looks again at what it has read of those of whom it has learnt something since. What the engine has found
 // already it finds no second time.
 func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error) {
-	type holder struct{ tenant, key string }
+	if len(s.learnt)+len(s.risen) == 0 || s.through == 0 {
+		s.risen = nil // nothing has been read
+		return nil, nil
+	}
 	since := map[holder]time.Time{}
 	for _, l := range s.learnt {
 		from := l.At
@@ -73,11 +93,11 @@ func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error
 	}
 	s.engine.again = true
 	defer func() { s.engine.again = false }()
-	for h, from := range since {
+	look := func(h holder, from, stored time.Time) error {
 		if from.Before(s.engine.forgotten) {
 			from = s.engine.forgotten
 		}
-		span := bus.Span{Stream: bus.Logs, Filter: []string{bus.RecordsOf(h.tenant, h.key)}, Since: from.Add(-record.AheadAtMost), Last: s.through}
+		span := bus.Span{Stream: bus.Logs, Filter: []string{bus.RecordsOf(h.tenant, h.key)}, Since: stored, Last: s.through}
 		err := s.room.Bus.ScanSpan(ctx, span, func(m jetstream.Msg) error {
 			if !strings.EqualFold(record.PrincipalOf(m.Headers()), h.key) {
 				return nil
@@ -92,10 +112,21 @@ func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("looking again at what %s did: %w", h.key, err)
+			return fmt.Errorf("looking again at what %s did: %w", h.key, err)
+		}
+		return nil
+	}
+	for h, from := range since {
+		if err := look(h, from, from.Add(-record.AheadAtMost)); err != nil {
+			return nil, err
 		}
 	}
-	s.learnt = nil
+	for _, h := range s.risen {
+		if err := look(h, time.Time{}, time.Now().Add(-s.back())); err != nil {
+			return nil, err
+		}
+	}
+	s.learnt, s.risen = nil, nil
 	return out, nil
 }
 

@@ -168,6 +168,43 @@ func TestWhatOthersHaveLearntIsLearntAgain(t *testing.T) {
 	}
 }
 
+// What Graph says late, because it did not answer before, is looked at again as well.
+func TestAHolderThatIsReadLate(t *testing.T) {
+	all, err := sigma.Parse("late.yml", strings.NewReader(lateRules), nil)
+	require.NoError(t, err)
+	w := newWorld(t)
+	w.store(signIn("in", "u9", "198.51.100.23", 0, morning, twoFactor))
+	w.store(signIn("other", "u8", "198.51.100.23", 0, morning.Add(time.Minute), twoFactor))
+	last, err := w.bus.LastSequence(w.Context(), bus.Logs)
+	require.NoError(w, err)
+	who, told := directory.New(), false
+	room := w.room(all, who)
+	found := func() []string {
+		var out []finding.Finding
+		for _, text := range w.findings() {
+			var f finding.Finding
+			require.NoError(w, json.Unmarshal([]byte(text), &f))
+			out = append(out, f)
+		}
+		return standing(out)
+	}
+	want := []string{"late-absent [in] low true", "late-anybody [in] critical true", "late-anybody [other] low false", "late-base-twice [in] critical true", "late-base-twice [other] low false"}
+	w.runThis(room, func() bool {
+		if handled, err := Handled(w.Context(), w.bus); err != nil || handled < last {
+			return false
+		}
+		if !told {
+			told = true
+			holders := directory.Snapshot{Tenant: tenantID, Read: morning.Add(time.Hour), Principals: []directory.Principal{{ID: "u9", Roles: []directory.Role{{ID: directory.GlobalAdministrator}}}}}
+			risen := who.Load(holders)
+			require.Equal(w, []string{"u9"}, risen)
+			require.Empty(w, who.Load(holders), "nothing new")
+			room.Risen(tenantID, risen)
+		}
+		return slices.Equal(want, found())
+	})
+}
+
 // A shard reads back what it needs for that, also where it has been taken over since.
 func TestARoleThatIsLearntLate(t *testing.T) {
 	all, err := sigma.Parse("late.yml", strings.NewReader(lateRules), nil)

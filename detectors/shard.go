@@ -29,6 +29,7 @@ type shard struct {
 	watermarks *watermarks
 	waiting    []foreign
 	learnt     []learnt // for whose sake nothing has been looked at again yet
+	risen      []holder // nor for theirs
 	moved      bool     // the watermarks, since they were applied
 	cleared    time.Time
 	through    uint64 // sequence of LOGS up to which all of the shard has been looked at
@@ -232,7 +233,12 @@ func (s *shard) tick(ctx context.Context, cancel context.CancelFunc) error {
 func (s *shard) gathered(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := append(s.flush(), s.engine.FlushAll()...)
+	again, err := s.lookAgain(ctx)
+	if err != nil {
+		s.broken = true
+		return err
+	}
+	out := append(append(again, s.flush()...), s.engine.FlushAll()...)
 	if err := s.publish(ctx, out); err != nil {
 		return err
 	}

@@ -149,9 +149,10 @@ func (c *Checker) single(r *sigma.Rule, alone bool) Report {
 		}
 	}
 	exceptions, silenced := c.exceptions(source, r)
-	if out.Remarks = append(out.Remarks, exceptions...); out.Wrong() && out.State == Fine {
+	if (Report{Remarks: exceptions}).Wrong() {
 		out.State = Doubtful
 	}
+	out.Remarks = append(out.Remarks, exceptions...)
 	if possible == sigma.False || silenced {
 		out.State = Impossible
 	}

@@ -118,7 +118,7 @@ detection: {s: {OperationName: Add member to role}, condition: s}
 			want: []Remark{{Kind: UnknownValue, File: "filters.yml", Line: 4, Field: "OperationName", Value: "Add member too role"}}, reason: "exception ours: "},
 		"suppresses nothing for sure": {filter: "{rules: [role-given], s: {OperationName: Add member from group}, condition: not s}", state: Doubtful,
 			want: []Remark{{Kind: Dead, File: "filters.yml", Line: 4, Field: "OperationName", Value: "Add member from group"}, {Kind: Idle, File: "filters.yml", Line: 1, Value: "not s"}}, reason: "exception ours: "},
-		"suppresses all":              {filter: "{rules: [role-given], s: {OperationName: Add member from group}, condition: s}", state: Impossible,
+		"suppresses all": {filter: "{rules: [role-given], s: {OperationName: Add member from group}, condition: s}", state: Impossible,
 			want: []Remark{{Kind: Silenced, File: "filters.yml", Line: 1, Value: "s"}, {Kind: Dead, File: "filters.yml", Line: 4, Field: "OperationName", Value: "Add member from group"}}, reason: "exception ours: "},
 		"no such field": {filter: "{rules: [role-given], s: {NoSuchThing: x}, condition: not s}", state: Doubtful,
 			want: []Remark{{Kind: UnknownField, File: "filters.yml", Line: 4, Field: "NoSuchThing"}}, reason: "has a field of this name"},

@@ -165,7 +165,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.dir.Restore(ctx, a.bus, a.tenants.ids()); err != nil {
 		return err
 	}
-	a.readDirectory(ctx)
+	silent := a.readDirectory(ctx, a.tenants.ids())
 
 	running, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
@@ -183,7 +183,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.run(running, "evidence", (&evidence.Keeper{Bus: a.bus, Store: a.store, Clock: a.clock}).Run)
 	a.run(running, "console", func(ctx context.Context) error { return a.console.Serve(ctx, a.listen) })
 	a.run(running, "sources", a.board.Run)
-	a.run(running, "directory", a.keepDirectory)
+	a.run(running, "directory", func(ctx context.Context) error { return a.keepDirectory(ctx, silent) })
 	if s := a.cfg.Chat.Slack; s != nil {
 		token, err := s.Token.Read()
 		if err != nil {
@@ -309,43 +309,3 @@ func (a *App) FastForward(ctx context.Context, t time.Time) error { return a.bus
 
 // NextTimer tells when the next timer is due.
 func (a *App) NextTimer(ctx context.Context) (time.Time, bool, error) { return a.bus.NextTimer(ctx) }
-
-// How often the directory is read from Graph again; in between the audit stream keeps it current.
-const directoryEvery = time.Hour
-
-// readDirectory asks each tenant's Graph who is privileged. A tenant that does not answer keeps what was known.
-func (a *App) readDirectory(ctx context.Context) {
-	var tenants sync.WaitGroup
-	for _, id := range a.tenants.ids() {
-		tenants.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-			defer cancel()
-			access, err := a.tenants.Access(id)
-			var s directory.Snapshot
-			if err == nil {
-				s, err = directory.ReadGraph(ctx, access.Graph, id, a.clock.Now())
-			}
-			if err == nil {
-				a.dir.Load(s)
-				err = directory.Save(ctx, a.bus, s)
-			}
-			if err != nil && ctx.Err() == nil {
-				a.log.Warn("reading who is privileged; what was known stays", zap.String("tenant", id), zap.Error(err))
-			}
-		})
-	}
-	tenants.Wait()
-}
-
-func (a *App) keepDirectory(ctx context.Context) error {
-	tick := time.NewTicker(directoryEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			a.readDirectory(ctx)
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}

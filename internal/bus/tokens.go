@@ -54,6 +54,13 @@ func Bucket(principal string) string {
 	return strconv.Itoa(int(h % Buckets))
 }
 
+// ShardOf is the shard that a tenant falls into, as the server's partition() computes it: FNV-1a of the token.
+func ShardOf(tenant string) int {
+	h := fnv.New32a()
+	h.Write([]byte(Token(tenant))) // a hash never fails
+	return int(h.Sum32() % Shards)
+}
+
 // LogSubject is where a record is published; a subject transform adds the shard in front of the tenant.
 func LogSubject(tenant, category, principal string) string {
 	return "in." + Token(tenant) + "." + Token(category) + "." + Bucket(principal)

@@ -3,6 +3,7 @@
 package directory
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 	"strings"
@@ -78,16 +79,23 @@ func (d *Directory) tenant(id string) *tenant {
 	return t
 }
 
-// Load replaces what was read about a tenant; what the audit stream said stays.
-func (d *Directory) Load(s Snapshot) {
+// Load replaces what was read about a tenant; what the audit stream said stays. It returns who holds a privileged role that
+// nobody had read of him, by id or else by name: what he did before may have been taken for somebody else's.
+func (d *Directory) Load(s Snapshot) (risen []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := d.tenant(s.Tenant)
+	before := t.holders
 	t.read, t.holders = s.Read, map[string]Principal{}
 	for _, p := range s.Principals {
 		p.Roles = slices.Clone(p.Roles)
 		for i, r := range p.Roles {
 			p.Roles[i] = canonical(r)
+		}
+		known := cmp.Or(p.ID, p.UPN)
+		had := before[strings.ToLower(known)].Roles
+		if slices.ContainsFunc(p.Roles, func(r Role) bool { return Privileged(r.ID, r.Name) && !slices.Contains(had, r) }) {
+			risen = append(risen, known)
 		}
 		for _, key := range []string{p.ID, p.UPN} {
 			if key != "" {
@@ -95,6 +103,7 @@ func (d *Directory) Load(s Snapshot) {
 			}
 		}
 	}
+	return risen
 }
 
 // Fact is what an audit record said of a role and one who got or lost it.
