@@ -56,7 +56,7 @@ type layout struct {
 func (l *layout) room(n int) {
 	used := l.doc.nodes
 	if n += len(used); n > cap(used) {
-		more := make([]node, n+min(n, keep/2))
+		more := make([]node, n+n/2)
 		copy(more, used)
 		l.doc.nodes = more[:len(used)]
 	}
