@@ -202,7 +202,7 @@ func (l *layout) members(i, n, k, depth int) int {
 	for i = skip(s, i); i < len(s); {
 		q := l.quotes[k : k+5 : k+5]
 		start, end := q[0]+1, q[1]
-		if start != uint32(i)+1 || int(end)+1 >= len(s) {
+		if start != uint32(i)+1 || int(end)+2 >= len(s) { // a colon and a value's first byte follow
 			break
 		}
 		tag, marks, size := uint16(0), uint8(name), int(end-start)

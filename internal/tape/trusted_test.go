@@ -87,7 +87,7 @@ func odd() (all []string) {
 		all = append(all, `{"`+fill+`":"`+fill+`"}`, `["`+fill+`\\","\"`+fill+`\\\"",1]`, strings.Repeat(" ", n)+`{ "a" : "b" , "c":[ ] }`+strings.Repeat("\n", n),
 			`["`+fill, `{"`+fill+`\`, `["`+strings.Repeat(`\`, n)+`"]`, `{"k":"`+fill+`é"}`, strings.Repeat(`"`, n), `{"a":`+fill+`"":1}`, strings.Repeat(`[`, n)+strings.Repeat(`]`, n))
 	}
-	return append(all, `{"a":1]`, `[1}`, `{"a"x:1}`, `[tru]`, `[nul`, `[12"34"]`, `{"a":\"b"}`, `["\u12"]`, `["\`, `{"\x":"\q"}`, `[-]`, `{"a":1,}`, `["a" "b"]`, "[\"\x00\"]", `["\ud83d\`, `["\ud83d\u"]`, `"a`, `"`, `[,]`, `{}x`)
+	return append(all, `{"a":1]`, `[1}`, `{"a"x:1}`, `[tru]`, `[nul`, `[12"34"]`, `{"a":\"b"}`, `["\u12"]`, `["\`, `{"\x":"\q"}`, `[-]`, `{"a":1,}`, `["a" "b"]`, "[\"\x00\"]", `["\ud83d\`, `["\ud83d\u"]`, `"a`, `"`, `[,]`, `{}x`, `{"a":{"b"0]"0`, `{"a":{"b":]"`, `{"a":{"b"]"`, `{"a":["b"]"`, `{"a":{"b" }"`, `{"a":{"b":"]"`)
 }
 
 func TestTrustedReadsTheSame(t *testing.T) {
