@@ -40,6 +40,10 @@ func (a *App) readDirectory(ctx context.Context, tenants []string) (silent []str
 				return
 			}
 			a.room.Risen(id, a.dir.Load(s))
+			if len(s.Unread) > 0 {
+				a.log.Warn("who is in groups that hold privileged roles may not be read; whoever is not known to be privileged may be: consent to GroupMember.Read.All",
+					zap.String("tenant", id), zap.Strings("groups", s.Unread))
+			}
 			if err := directory.Save(ctx, a.bus, s); err != nil && ctx.Err() == nil {
 				a.log.Warn("keeping who is privileged; a restart will have to ask before it knows", zap.String("tenant", id), zap.Error(err))
 			}

@@ -12,7 +12,7 @@ func (d *Directory) Clone() *Directory {
 	defer d.mu.Unlock()
 	out := New()
 	for id, t := range d.tenants {
-		c := &tenant{read: t.read, holders: maps.Clone(t.holders), changes: make(map[string][]change, len(t.changes))}
+		c := &tenant{read: t.read, partly: t.partly, holders: maps.Clone(t.holders), groups: maps.Clone(t.groups), changes: make(map[string][]change, len(t.changes))}
 		for key, changes := range t.changes {
 			c.changes[key] = slices.Clone(changes)
 		}

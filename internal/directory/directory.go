@@ -31,6 +31,10 @@ type Snapshot struct {
 	Tenant     string      `json:"tenant" yaml:"tenant"`
 	Read       time.Time   `json:"read" yaml:"read"`
 	Principals []Principal `json:"principals" yaml:"principals"`
+	// Groups are those that hold roles, by id: who is added to one holds them.
+	Groups map[string][]Role `json:"groups,omitempty" yaml:"groups"`
+	// Unread are groups that hold privileged roles and that nobody let us look into: of all who are not listed nothing is known.
+	Unread []string `json:"unread,omitempty" yaml:"unread"`
 }
 
 // Principal is a role holder.
@@ -55,7 +59,9 @@ type Directory struct {
 
 type tenant struct {
 	read    time.Time
+	partly  bool                 // others may hold roles too
 	holders map[string]Principal // by folded id and by folded name
+	groups  map[string][]Role    // by folded id
 	changes map[string][]change  // by folded id and name of the principal, by time
 }
 
@@ -86,12 +92,13 @@ func (d *Directory) Load(s Snapshot) (risen []string) {
 	defer d.mu.Unlock()
 	t := d.tenant(s.Tenant)
 	before := t.holders
-	t.read, t.holders = s.Read, map[string]Principal{}
+	t.read, t.partly, t.holders = s.Read, len(s.Unread) > 0, map[string]Principal{}
+	t.groups = map[string][]Role{}
+	for id, roles := range s.Groups {
+		t.groups[strings.ToLower(id)] = canonicals(roles)
+	}
 	for _, p := range s.Principals {
-		p.Roles = slices.Clone(p.Roles)
-		for i, r := range p.Roles {
-			p.Roles[i] = canonical(r)
-		}
+		p.Roles = canonicals(p.Roles)
 		known := cmp.Or(p.ID, p.UPN)
 		had := before[strings.ToLower(known)].Roles
 		if slices.ContainsFunc(p.Roles, func(r Role) bool { return Privileged(r.ID, r.Name) && !slices.Contains(had, r) }) {
@@ -121,22 +128,9 @@ func (d *Directory) Observe(r *record.Record) (said []Fact) {
 	if r.Category != record.AuditLogs || r.Result == "failure" {
 		return nil
 	}
-	held, isRole := roleChange(r.Operation)
-	if !isRole {
+	held, roles := d.changed(r)
+	if len(roles) == 0 {
 		return nil
-	}
-	ids, names := r.Roles()
-	var roles []Role
-	add := func(role Role) { // most records give both, which are one
-		if role = canonical(role); !slices.Contains(roles, role) {
-			roles = append(roles, role)
-		}
-	}
-	for _, id := range ids {
-		add(Role{ID: id})
-	}
-	for _, name := range names {
-		add(Role{Name: name})
 	}
 	for _, target := range r.Targets {
 		if !strings.EqualFold(target.Type, "User") && !strings.EqualFold(target.Type, "ServicePrincipal") {
@@ -152,6 +146,47 @@ func (d *Directory) Observe(r *record.Record) (said []Fact) {
 	}
 	d.Learn(said)
 	return said
+}
+
+// changed are the roles that a record gives or takes.
+func (d *Directory) changed(r *record.Record) (held bool, roles []Role) {
+	held, isRole := roleChange(r.Operation)
+	if !isRole {
+		return true, d.rolesOfGroup(r)
+	}
+	ids, names := r.Roles()
+	add := func(role Role) { // most records give both, which are one
+		if role = canonical(role); !slices.Contains(roles, role) {
+			roles = append(roles, role)
+		}
+	}
+	for _, id := range ids {
+		add(Role{ID: id})
+	}
+	for _, name := range names {
+		add(Role{Name: name})
+	}
+	return held, roles
+}
+
+// rolesOfGroup are those that a record gives by adding a member to a group. Who is taken out of one may hold them otherwise:
+// that he does not is for the next reading to say.
+func (d *Directory) rolesOfGroup(r *record.Record) []Role {
+	if !strings.EqualFold(r.Operation, "add member to group") {
+		return nil
+	}
+	id := ""
+	if c, said := r.Change("Group.ObjectID"); said {
+		id = c.New
+	}
+	for i := range r.Targets {
+		if id == "" && strings.EqualFold(r.Targets[i].Type, "Group") {
+			id = r.Targets[i].ID
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.tenant(r.Tenant).groups[strings.ToLower(id)]
 }
 
 // Learn takes facts that were observed, here or elsewhere.
@@ -205,7 +240,7 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 		return Unknown, nil
 	}
 	answer := No
-	if t.read.IsZero() || at.Before(t.read.Add(-holdsBack)) {
+	if t.read.IsZero() || t.partly || at.Before(t.read.Add(-holdsBack)) {
 		answer = Unknown // nobody read what else he holds
 	}
 	var lists [3][]change // that speak of him, as they are: there may be thousands
@@ -219,7 +254,7 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 		if of := t.changes[string(lower)]; len(of) > 0 {
 			changes = append(changes, of)
 		}
-		if h, ok := t.holders[string(lower)]; ok {
+		if h, ok := t.holders[string(lower)]; ok && !another(p, h) {
 			holder = h
 		}
 	}
@@ -253,6 +288,12 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 		return Yes, slices.Compact(names)
 	}
 	return answer, nil
+}
+
+// another says that a holder of the party's name is somebody else: names are given anew, ids are not.
+func another(p record.Party, h Principal) bool {
+	const guid = len("00000000-0000-0000-0000-000000000000")
+	return len(p.ID) == guid && len(h.ID) == guid && !strings.EqualFold(p.ID, h.ID)
 }
 
 // held decides one role at one time: the last change before it, else the next one after it, else the snapshot.

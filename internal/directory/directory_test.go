@@ -206,3 +206,45 @@ func TestACloneLearnsForItself(t *testing.T) {
 	d.Observe(roleRecord(t, "r3", "Add member to role", "u7", GlobalAdministrator, "", read.Add(hour)))
 	require.NotEqual(t, Yes, standing(c, user("u7"), read.Add(2*hour)))
 }
+
+// Who is added to a group that holds a role holds it from then on; who is taken out may hold it otherwise.
+func TestAGroupThatHoldsARole(t *testing.T) {
+	const admins, others = "AD000000-0000-4000-8000-000000000001", "0e000000-0000-4000-8000-000000000002"
+	member := func(id, operation, group string, byTarget bool) *record.Record {
+		user := map[string]any{"id": "u1", "type": "User"}
+		targets := []any{user}
+		if byTarget {
+			targets = append(targets, map[string]any{"id": group, "type": "Group"})
+		} else {
+			user["modifiedProperties"] = []any{map[string]any{"displayName": "Group.ObjectID", "newValue": `"` + group + `"`}}
+		}
+		raw, err := json.Marshal(map[string]any{"time": read.Add(hour), "category": "AuditLogs", "tenantId": tenantID, "operationName": operation, "properties": map[string]any{
+			"id": id, "activityDateTime": read.Add(hour), "result": "success", "targetResources": targets}})
+		require.NoError(t, err)
+		r, err := record.Decode(raw, record.Defaults{})
+		require.NoError(t, err)
+		return r
+	}
+	for name, c := range map[string]struct {
+		r    *record.Record
+		want Known
+	}{
+		"added":                {member("1", "Add member to group", admins, false), Yes},
+		"added, by its target": {member("2", "Add member to group", "ad000000-0000-4000-8000-000000000001", true), Yes},
+		"to another":           {member("3", "Add member to group", others, false), No},
+		"taken out":            {member("4", "Remove member from group", admins, false), No},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := New()
+			d.Load(Snapshot{Tenant: tenantID, Read: read, Groups: map[string][]Role{admins: {{Name: "Company Administrator"}}}})
+			d = d.Clone()
+			facts := d.Observe(c.r)
+			require.Equal(t, c.want == Yes, len(facts) > 0)
+			require.Equal(t, c.want, standing(d, user("u1"), read.Add(2*hour)))
+			require.Equal(t, No, standing(d, user("u1"), read), "before")
+		})
+	}
+	d := New()
+	d.Load(Snapshot{Tenant: tenantID, Read: read, Unread: []string{admins}})
+	require.Equal(t, Unknown, standing(d.Clone(), user("u1"), read))
+}

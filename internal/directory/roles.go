@@ -64,6 +64,14 @@ func canonical(role Role) Role {
 	return Role{Name: strings.Clone(strings.ToLower(role.Name))}
 }
 
+func canonicals(roles []Role) []Role {
+	out := make([]Role, len(roles))
+	for i, r := range roles {
+		out[i] = canonical(r)
+	}
+	return out
+}
+
 // RoleName is a role's name as people know it.
 func RoleName(role Role) string {
 	id := role.ID

@@ -48,6 +48,6 @@
 // # What it does not do
 //
 // No $batch, no $search, no $orderby but for logs, no delta, no throttling of its own (Graph.Fail injects it), no
-// groups, devices, Conditional Access or restricted administrative units, no delegated tokens, no expiry of tokens.
+// groups but those that hold roles, devices, Conditional Access or restricted administrative units, no delegated tokens, no expiry of tokens.
 // Propagation is immediate, except for the termination of GDAP.
 package entra

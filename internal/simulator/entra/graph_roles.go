@@ -27,9 +27,47 @@ func (r *request) assignment(t *Tenant, a *RoleAssignment) object {
 			entity := t.principal(s)
 			entity["@odata.type"] = "#microsoft.graph.servicePrincipal"
 			out["principal"] = entity
+		} else if g := t.groups.get(a.PrincipalID); g != nil {
+			out["principal"] = g.entity()
 		}
 	}
 	return out
+}
+
+// Group is a group that roles can be given to.
+type Group struct {
+	ID, DisplayName string
+	Members         []string // ids of users and service principals
+}
+
+func (g *Group) entity() object {
+	return object{"@odata.type": "#microsoft.graph.group", "id": g.ID, "displayName": g.DisplayName, "isAssignableToRole": true, "securityEnabled": true}
+}
+
+func listMembers(r *request) (answer, error) {
+	var rows []object
+	err := r.read(func(t *Tenant) error {
+		g := t.groups.get(r.key[0])
+		if g == nil {
+			return notFound(r.key[0])
+		}
+		for _, id := range g.Members {
+			if u := t.users.get(id); u != nil {
+				entity := u.entity()
+				entity["@odata.type"] = "#microsoft.graph.user"
+				rows = append(rows, entity)
+			} else if s := t.principals.get(id); s != nil {
+				entity := t.principal(s)
+				entity["@odata.type"] = "#microsoft.graph.servicePrincipal"
+				rows = append(rows, entity)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return many(r, "directoryObjects", rows)
 }
 
 func listAssignments(r *request) (answer, error) {

@@ -90,6 +90,9 @@ func routes() []route {
 			[]string{"RoleAssignmentSchedule.ReadWrite.Directory", "RoleAssignmentSchedule.Remove.Directory",
 				"RoleManagement.ReadWrite.Directory"}, postScheduleRequest},
 
+		{get, "groups/{id}/transitiveMembers", []string{"GroupMember.Read.All", "Group.Read.All", "Group.ReadWrite.All",
+			"Directory.Read.All", "Directory.ReadWrite.All"}, listMembers},
+
 		{get, "oauth2PermissionGrants", readGrants(), listGrants},
 		{post, "oauth2PermissionGrants", writeGrants(), postGrant},
 		{get, "oauth2PermissionGrants/{id}", readGrants(), getGrant},

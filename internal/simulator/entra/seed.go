@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -71,6 +72,17 @@ func (t *Tenant) AddRoleAssignment(principalID, templateID string) RoleAssignmen
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.addRole(&t.assignments, principalID, templateID)
+}
+
+// AddGroup adds a group with its members.
+func (t *Tenant) AddGroup(g Group) Group {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if g.ID == "" {
+		g.ID = NewGUID()
+	}
+	g.Members = slices.Clone(g.Members)
+	return *t.groups.put(g.ID, g)
 }
 
 // AddEligibleRole makes a principal eligible for a role.

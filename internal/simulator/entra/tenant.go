@@ -25,6 +25,7 @@ type Tenant struct {
 	methods         map[string][]Method // by user id
 	assignments     table[RoleAssignment]
 	eligible        table[RoleAssignment]
+	groups          table[Group]
 	principals      table[ServicePrincipal]
 	applications    table[Application]
 	grants          table[Grant]
@@ -52,7 +53,7 @@ func NewTenant(id, name string, c clock.Clock, emit Emit) *Tenant {
 	}
 	t := &Tenant{
 		id: id, name: name, clock: c, emit: emit,
-		users: newTable[User](), assignments: newTable[RoleAssignment](), eligible: newTable[RoleAssignment](),
+		users: newTable[User](), assignments: newTable[RoleAssignment](), eligible: newTable[RoleAssignment](), groups: newTable[Group](),
 		principals: newTable[ServicePrincipal](), applications: newTable[Application](), grants: newTable[Grant](),
 		appRoles: newTable[AppRoleAssignment](), relationships: newTable[Relationship](),
 		requests: newTable[RelationshipRequest](),
