@@ -25,12 +25,15 @@ func (a *App) readDirectory(ctx context.Context, tenants []string) (silent []str
 	var mu sync.Mutex
 	for _, id := range tenants {
 		asked.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, answerWithin)
+			within, cancel := context.WithTimeout(ctx, answerWithin)
 			defer cancel()
 			access, err := a.tenants.Access(id)
 			var s directory.Snapshot
 			if err == nil {
-				s, err = directory.ReadGraph(ctx, access.Graph, id, a.clock.Now())
+				s, err = directory.ReadGraph(within, access.Graph, id, a.clock.Now())
+			}
+			if ctx.Err() != nil {
+				return
 			}
 			if err != nil {
 				mu.Lock()
