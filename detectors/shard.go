@@ -29,7 +29,7 @@ type shard struct {
 	watermarks *watermarks
 	waiting    []foreign
 	learnt     []learnt // for whose sake nothing has been looked at again yet
-	risen      []holder // nor for theirs
+	risen      []holder // of whom was read that they hold roles: nor for theirs
 	moved      bool     // the watermarks, since they were applied
 	cleared    time.Time
 	through    uint64 // sequence of LOGS up to which all of the shard has been looked at

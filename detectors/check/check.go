@@ -125,6 +125,16 @@ func correlation(r *sigma.Rule, states map[string]State) Report {
 	return out
 }
 
+// once adds a remark, but not a second one about the same thing.
+func once(all []Remark, m Remark) []Remark {
+	if slices.ContainsFunc(all, func(have Remark) bool {
+		return have.File == m.File && have.Line == m.Line && have.Field == m.Field && have.Value == m.Value
+	}) {
+		return all
+	}
+	return append(all, m)
+}
+
 func (c *Checker) single(r *sigma.Rule, alone bool) Report {
 	out := report(r)
 	source := fields.Name(r.LogSource().Product, r.LogSource().Service)
@@ -144,9 +154,7 @@ func (c *Checker) single(r *sigma.Rule, alone bool) Report {
 		if m.Kind == UnknownField || m.Kind == UnknownValue {
 			out.State = Doubtful
 		}
-		if !slices.ContainsFunc(out.Remarks, func(have Remark) bool { return have.Line == m.Line && have.Field == m.Field && have.Value == m.Value }) {
-			out.Remarks = append(out.Remarks, m)
-		}
+		out.Remarks = once(out.Remarks, m)
 	}
 	exceptions, silenced := c.exceptions(source, r)
 	if (Report{Remarks: exceptions}).Wrong() {

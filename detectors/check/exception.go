@@ -17,11 +17,7 @@ func (c *Checker) exceptions(source string, r *sigma.Rule) (remarks []Remark, si
 			if m.Line == 0 {
 				m.Line = f.Line
 			}
-			if !slices.ContainsFunc(remarks, func(have Remark) bool {
-				return have.File == m.File && have.Line == m.Line && have.Field == m.Field && have.Value == m.Value
-			}) {
-				remarks = append(remarks, m)
-			}
+			remarks = once(remarks, m)
 		}
 		if unset := f.Placeholders(); len(unset) > 0 {
 			slices.Sort(unset)

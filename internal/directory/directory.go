@@ -254,7 +254,7 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 		if of := t.changes[string(lower)]; len(of) > 0 {
 			changes = append(changes, of)
 		}
-		if h, ok := t.holders[string(lower)]; ok && !another(p, h) {
+		if h, ok := t.holders[string(lower)]; ok && !another(key, p, h) {
 			holder = h
 		}
 	}
@@ -290,10 +290,10 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 	return answer, nil
 }
 
-// another says that a holder of the party's name is somebody else: names are given anew, ids are not.
-func another(p record.Party, h Principal) bool {
+// another says that the holder whom the party's name has found is somebody else: names are given anew, ids are not.
+func another(key string, p record.Party, h Principal) bool {
 	const guid = len("00000000-0000-0000-0000-000000000000")
-	return len(p.ID) == guid && len(h.ID) == guid && !strings.EqualFold(p.ID, h.ID)
+	return !strings.EqualFold(h.ID, key) && len(p.ID) == guid && len(h.ID) == guid && !strings.EqualFold(p.ID, h.ID)
 }
 
 // held decides one role at one time: the last change before it, else the next one after it, else the snapshot.

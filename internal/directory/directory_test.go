@@ -207,6 +207,19 @@ func TestACloneLearnsForItself(t *testing.T) {
 	require.NotEqual(t, Yes, standing(c, user("u7"), read.Add(2*hour)))
 }
 
+// A file may list an application by its application id; a name that was given anew is nobody's proof.
+func TestWhoseRoleItIs(t *testing.T) {
+	const object, app, other = "0b000000-0000-4000-8000-000000000001", "0a000000-0000-4000-8000-000000000002", "0c000000-0000-4000-8000-000000000003"
+	d := New()
+	d.Load(Snapshot{Tenant: tenantID, Read: read, Principals: []Principal{
+		{ID: app, Roles: []Role{{ID: GlobalAdministrator}}},
+		{ID: object, UPN: "avery@contoso.example", Roles: []Role{{ID: GlobalAdministrator}}},
+	}})
+	require.Equal(t, Yes, standing(d, record.Party{ID: other, AppID: app}, read))
+	require.Equal(t, Yes, standing(d, record.Party{ID: object, UPN: "avery@contoso.example"}, read))
+	require.Equal(t, No, standing(d, record.Party{ID: other, UPN: "avery@contoso.example"}, read))
+}
+
 // Who is added to a group that holds a role holds it from then on; who is taken out may hold it otherwise.
 func TestAGroupThatHoldsARole(t *testing.T) {
 	const admins, others = "AD000000-0000-4000-8000-000000000001", "0e000000-0000-4000-8000-000000000002"

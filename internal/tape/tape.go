@@ -1,6 +1,7 @@
 // Package tape reads a JSON document in one pass into a flat list of nodes that point into its bytes: nothing is
 // copied and, when a Doc is used again, nothing is allocated. It is what record decodes with: log records are read
-// by the hundred thousand, and of each only some thirty of two hundred members matter.
+// by the hundred thousand, and of each only some thirty of two hundred members matter. Of a document that was read
+// before, ParseTrusted lays out no more than what is asked for.
 //
 // It accepts exactly what RFC 8259 calls JSON (and encoding/json.Valid does), but for two bounds: nesting and the
 // number of values. Bytes in strings that are no UTF-8 are kept as they are.
@@ -73,7 +74,7 @@ type Doc struct {
 	inner inner  // documents that stood in strings
 	// unseen says that high is still to be found out.
 	unseen bool
-	// memory for ParseTrusted
+	// of a document that ParseTrusted reads
 	sets   []sets
 	quotes []uint32 // where the strings begin and end, and nowhere behind them
 	escape int      // the first backslash, len(src) where there is none

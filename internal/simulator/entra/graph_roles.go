@@ -18,20 +18,25 @@ func (r *request) assignment(t *Tenant, a *RoleAssignment) object {
 		out["roleDefinition"] = role(a.RoleDefinitionID).entity()
 	}
 	if expands(r, "principal") {
-		out["principal"] = nil
-		if u := t.users.get(a.PrincipalID); u != nil {
-			entity := u.entity()
-			entity["@odata.type"] = "#microsoft.graph.user"
-			out["principal"] = entity
-		} else if s := t.principals.get(a.PrincipalID); s != nil {
-			entity := t.principal(s)
-			entity["@odata.type"] = "#microsoft.graph.servicePrincipal"
-			out["principal"] = entity
-		} else if g := t.groups.get(a.PrincipalID); g != nil {
-			out["principal"] = g.entity()
-		}
+		out["principal"] = t.object(a.PrincipalID)
 	}
 	return out
+}
+
+// object is the user, service principal or group of this id, and says which it is; nil where there is none.
+func (t *Tenant) object(id string) (entity object) {
+	kind := ""
+	if u := t.users.get(id); u != nil {
+		entity, kind = u.entity(), "user"
+	} else if s := t.principals.get(id); s != nil {
+		entity, kind = t.principal(s), "servicePrincipal"
+	} else if g := t.groups.get(id); g != nil {
+		entity, kind = g.entity(), "group"
+	} else {
+		return nil
+	}
+	entity["@odata.type"] = "#microsoft.graph." + kind
+	return entity
 }
 
 // Group is a group that roles can be given to.
@@ -41,7 +46,7 @@ type Group struct {
 }
 
 func (g *Group) entity() object {
-	return object{"@odata.type": "#microsoft.graph.group", "id": g.ID, "displayName": g.DisplayName, "isAssignableToRole": true, "securityEnabled": true}
+	return object{"id": g.ID, "displayName": g.DisplayName, "isAssignableToRole": true, "securityEnabled": true}
 }
 
 func listMembers(r *request) (answer, error) {
@@ -52,13 +57,7 @@ func listMembers(r *request) (answer, error) {
 			return notFound(r.key[0])
 		}
 		for _, id := range g.Members {
-			if u := t.users.get(id); u != nil {
-				entity := u.entity()
-				entity["@odata.type"] = "#microsoft.graph.user"
-				rows = append(rows, entity)
-			} else if s := t.principals.get(id); s != nil {
-				entity := t.principal(s)
-				entity["@odata.type"] = "#microsoft.graph.servicePrincipal"
+			if entity := t.object(id); entity != nil {
 				rows = append(rows, entity)
 			}
 		}
