@@ -65,10 +65,9 @@ func TestStoredRecordsAreTheSame(t *testing.T) {
 }
 
 func TestSharedRecordsAreTheSameStored(t *testing.T) {
-	dir := os.Getenv("CORDON_SHARED")
-	files, err := filepath.Glob(filepath.Join(dir, "data", "*", "*.ndjson"))
+	files, err := filepath.Glob(filepath.Join(sharedFolder(), "data", "*", "*.ndjson"))
 	require.NoError(t, err)
-	if dir == "" || len(files) == 0 {
+	if len(files) == 0 {
 		t.Skip("no shared records (CORDON_SHARED names their folder)")
 	}
 	var dec Decoder

@@ -225,12 +225,16 @@ func TestOtherRecordsStayWhatTheyAre(t *testing.T) {
 	require.Equal(t, SignInLogs, decode(t, f, Defaults{}).Category)
 }
 
-func TestSharedUnifiedRecords(t *testing.T) {
-	dir := os.Getenv("CORDON_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared") // beside the repository
+// sharedFolder is where the public records are that stand beside the project.
+func sharedFolder() string {
+	if dir := os.Getenv("CORDON_SHARED"); dir != "" {
+		return dir
 	}
-	file, err := os.Open(filepath.Join(dir, "data", "blueteam0ps", "ual_all.ndjson"))
+	return filepath.Join("..", "..", "..", "shared")
+}
+
+func TestSharedUnifiedRecords(t *testing.T) {
+	file, err := os.Open(filepath.Join(sharedFolder(), "data", "blueteam0ps", "ual_all.ndjson"))
 	if err != nil {
 		t.Skipf("no shared records: %v (CORDON_SHARED names their folder)", err)
 	}
