@@ -52,7 +52,7 @@ func readGrants(ctx context.Context, g *graph.Client, filter string) ([]Grant, e
 // dateGrants takes from the audit stream when a client's permissions were given: grants themselves carry no date.
 func dateGrants(ctx context.Context, c *Call, grants []Grant) error {
 	return c.Records.Audit(ctx, c.Access.Tenant, c.Since(lookBack), func(r *record.Record) {
-		if !r.Consent().Known || r.Result == "failure" || strings.HasPrefix(r.Operation, "Remove") {
+		if !r.Consent().Known || r.Result() == "failure" || strings.HasPrefix(r.Operation, "Remove") {
 			return
 		}
 		client, _ := r.Change("ServicePrincipal.ObjectID")

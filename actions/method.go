@@ -122,7 +122,7 @@ func dateMethods(ctx context.Context, c *Call, methods []Object) error {
 }
 
 func targets(r *record.Record, id string) bool {
-	for _, t := range r.Targets {
+	for _, t := range r.Targets() {
 		if strings.EqualFold(t.ID, id) {
 			return true
 		}

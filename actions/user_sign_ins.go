@@ -56,7 +56,7 @@ type trace struct {
 
 func traceOf(r *record.Record) trace {
 	t := trace{id: r.ID, at: r.Time, address: r.Actor.Address}
-	if s := r.SignIn; s != nil {
+	if s := r.SignIn(); s != nil {
 		t.address, t.device, t.agent, t.session, t.country = s.Address, s.Device, s.Agent, s.Session, s.Country
 		t.signedIn = s.HasError && s.Error == 0
 	}

@@ -18,7 +18,7 @@ func (e *Engine) describe(v *event, position string) (*finding.Finding, []byte) 
 	f.Rule, f.Mode, f.Tenant, f.Time, f.Suppressed = rule.Name, e.mode[v.rule], v.Tenant, v.Time, ""
 	f.Targets, f.Proof, f.Why = f.Targets[:0], f.Proof[:0], f.Why[:0]
 	f.Actor = e.principal(v, v.Actor)
-	for _, t := range v.Targets {
+	for _, t := range v.Targets() {
 		f.Targets = append(f.Targets, object(rule, v.Record, t))
 	}
 	f.Principal = f.Actor
@@ -70,7 +70,7 @@ func (e *Engine) target(v *event) (finding.Principal, bool) {
 		app, _ := v.Change("ServicePrincipal.AppId")
 		return finding.Principal{Home: v.Tenant, Type: record.ServicePrincipal, ID: c.New, Name: name.New, AppID: app.New}, true
 	}
-	for _, t := range v.Targets {
+	for _, t := range v.Targets() {
 		if (strings.EqualFold(t.Type, "ServicePrincipal") || strings.EqualFold(t.Type, "Application")) && t.ID != "" {
 			return finding.Principal{Home: v.Tenant, Type: record.ServicePrincipal, ID: t.ID, Name: t.Name}, true
 		}
@@ -93,9 +93,9 @@ func object(rule *sigma.Rule, r *record.Record, t record.Target) finding.Object 
 
 // proofOf is the record as proof; its texts are the record's.
 func proofOf(v *event, positions []string) finding.Proof {
-	p := finding.Proof{Record: v.ID, Time: v.Time, Category: v.Category, Operation: v.Operation, Result: v.Result, Correlation: v.Correlation,
+	p := finding.Proof{Record: v.ID, Time: v.Time, Category: v.Category, Operation: v.Operation, Result: v.Result(), Correlation: v.Correlation(),
 		Principal: v.Actor.Key(), Label: v.Actor.Label(), Address: v.Actor.Address, Positions: positions}
-	if s := v.SignIn; s != nil {
+	if s := v.SignIn(); s != nil {
 		p.Address, p.Country, p.Agent, p.Device, p.Session = s.Address, s.Country, s.Agent, s.Device, s.Session
 	}
 	return p
@@ -172,9 +172,7 @@ func (e *Engine) word(name string, v *event, f *finding.Finding) string {
 	case "address":
 		words = []string{proofOf(v, nil).Address}
 	case "country":
-		if v.SignIn != nil {
-			words = []string{v.SignIn.Country}
-		}
+		words = []string{v.Country()}
 	case "role":
 		ids, names := v.Roles()
 		for i := range names {

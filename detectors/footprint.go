@@ -126,10 +126,10 @@ func (a announcement) explains(r *record.Record) bool {
 	if a.nonce != "" && !a.isCanary(r, since) {
 		return false
 	}
-	if len(r.Targets) == 0 {
+	if len(r.Targets()) == 0 {
 		return true
 	}
-	for _, t := range r.Targets {
+	for _, t := range r.Targets() {
 		// A policy has no id in some records; the tenant stands for it.
 		if t.ID == "" || slices.ContainsFunc(a.objects, func(o string) bool { return o != "" && strings.EqualFold(o, t.ID) }) ||
 			strings.EqualFold(t.Type, "Policy") || strings.EqualFold(t.Type, "Other") {
@@ -144,7 +144,7 @@ func (a announcement) explains(r *record.Record) bool {
 // That Entra shows the notes in the record is unconfirmed; where it does not, the time must do.
 func (a announcement) isCanary(r *record.Record, since time.Duration) bool {
 	shown := false
-	for _, t := range r.Targets {
+	for _, t := range r.Targets() {
 		for _, c := range t.Changes {
 			switch name := strings.ToLower(c.Name); {
 			case name == "notes":
@@ -190,7 +190,7 @@ func unexplained(w foreign) finding.Finding {
 		Says: record.Clean(fmt.Sprintf("somebody used Cordon's identity: %s", r.Operation)), Level: "critical", Kind: "credential", Techniques: []string{"T1078.004"},
 		Playbook: "malicious-application", Tenant: r.Tenant, Time: r.Time, Principal: self, Actor: self, Count: 1,
 		Proof: []finding.Proof{proofOf(&event{Record: r}, []string{w.position})}}
-	for _, t := range r.Targets {
+	for _, t := range r.Targets() {
 		f.Targets = append(f.Targets, finding.Object{Type: t.Type, ID: t.ID, UPN: t.UPN, Name: t.Name, Operation: r.Operation})
 	}
 	return f

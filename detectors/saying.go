@@ -86,7 +86,7 @@ func (e *Engine) say(k *kept, v *event, position string, words []string) {
 		n++
 	}
 	if w.number(uint64(n)); n > 0 {
-		for _, t := range v.Targets {
+		for _, t := range v.Targets() {
 			f.Targets = append(f.Targets, object(e.rules[v.rule], v.Record, t))
 		}
 		for _, word := range words {

@@ -17,8 +17,8 @@ func TestPhrasesAreToldAsTheyWere(t *testing.T) {
 	want := map[string][2]string{}
 	look := func(e *Engine, i int) {
 		r := decode(t, signIn(fmt.Sprint("r", i), fmt.Sprint("u", i), fmt.Sprint("10.0.0.", i%20), 50126, morning.Add(time.Duration(i)*time.Millisecond), noDetails))
-		r.SignIn.Agent, r.SignIn.Country = fmt.Sprint("agent ", i%5*i), []string{"", "RO", "NL"}[i%3]
-		want[r.ID] = [2]string{r.SignIn.Agent, r.SignIn.Country}
+		r.SignIn().Agent, r.SignIn().Country = fmt.Sprint("agent ", i%5*i), []string{"", "RO", "NL"}[i%3]
+		want[r.ID] = [2]string{r.SignIn().Agent, r.SignIn().Country}
 		e.Process(r, "p")
 	}
 	check := func(found []finding.Finding, records int) {

@@ -55,8 +55,7 @@ func initiator(r *record.Record, out []string) []string {
 
 func target(r *record.Record, out []string) []string {
 	from := len(out)
-	for i := range r.Targets {
-		t := &r.Targets[i]
+	for _, t := range r.Targets() {
 		out = append(out, t.UPN, t.ID, t.Name)
 	}
 	return names(out, from)
@@ -79,7 +78,7 @@ func names(list []string, from int) []string {
 
 func auditOutcome(r *record.Record, out []string) []string {
 	from := len(out)
-	return names(append(out, r.Result, r.Text("resultReason")), from)
+	return names(append(out, r.Result(), r.Text("resultReason")), from)
 }
 
 func auditCategory(r *record.Record, out []string) []string {
@@ -90,7 +89,7 @@ func auditCategory(r *record.Record, out []string) []string {
 // signInOutcome is what the portal shows as status, and what the record's status says more.
 func signInOutcome(r *record.Record, out []string) []string {
 	from := len(out)
-	out = additionalDetails(r, append(out, r.Result))
+	out = additionalDetails(r, append(out, r.Result()))
 	return names(failureReason(r, out), from)
 }
 
@@ -128,11 +127,7 @@ func signInProtocol(r *record.Record, out []string) []string {
 
 func signInPlace(r *record.Record, out []string) []string {
 	from := len(out)
-	out = append(out, r.Envelope("location"))
-	if r.SignIn != nil {
-		out = append(out, r.SignIn.Country)
-	}
-	return names(out, from)
+	return names(append(out, r.Envelope("location"), r.Country()), from)
 }
 
 var message = record.Path("properties.message")
@@ -170,10 +165,10 @@ var (
 func activityOutcome(r *record.Record, out []string) []string {
 	from := len(out)
 	out = statusValue(r, resultType(r, out))
-	return names(append(out, r.Envelope("status"), r.Envelope("ActivityStatusValue"), r.Result), from)
+	return names(append(out, r.Envelope("status"), r.Envelope("ActivityStatusValue"), r.Result()), from)
 }
 
 func unifiedOutcome(r *record.Record, out []string) []string {
 	from := len(out)
-	return names(append(out, r.Text("ResultStatus"), r.Result), from)
+	return names(append(out, r.Text("ResultStatus"), r.Result()), from)
 }

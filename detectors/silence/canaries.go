@@ -103,8 +103,8 @@ func (w *watch) record(r *record.Record, source string) {
 			return // somebody's notes
 		}
 	}
-	if len(r.Targets) > 0 {
-		b.Object = r.Targets[0].ID
+	if targets := r.Targets(); len(targets) > 0 {
+		b.Object = targets[0].ID
 	}
 	c := w.of(r.Tenant)
 	if !slices.Contains(c.Back, b) {

@@ -74,20 +74,20 @@ func TestSignInsOfThePortal(t *testing.T) {
 		require.Equal(t, record.SignInLogs, r.Category)
 		require.Equal(t, tenantID, r.Tenant)
 		require.Equal(t, want.at, r.Time.Format(time.RFC3339), i)
-		require.Equal(t, want.result, r.Result, i)
-		require.Equal(t, want.code, r.SignIn.Error, i)
-		require.True(t, r.SignIn.HasError)
-		require.Equal(t, want.mfa, r.SignIn.MFA, i)
-		require.Equal(t, want.country, r.SignIn.Country, i)
+		require.Equal(t, want.result, r.Result(), i)
+		require.Equal(t, want.code, r.SignIn().Error, i)
+		require.True(t, r.SignIn().HasError)
+		require.Equal(t, want.mfa, r.SignIn().MFA, i)
+		require.Equal(t, want.country, r.SignIn().Country, i)
 	}
 	first := got[0]
 	require.Equal(t, tenantID+"/SignInLogs/1a6f2f0a-6c0b-4f0e-8f4a-0b8f6a5c0100", first.ID)
 	require.Equal(t, record.Party{Type: record.User, ID: averyID, UPN: "avery@contoso.example", Name: "Avery Howard", Home: tenantID, Address: "198.51.100.23"}, first.Actor)
-	require.Equal(t, "c0ffee00-0000-4000-8000-000000000001", first.Correlation)
-	require.Equal(t, "d1", first.SignIn.Device)
-	require.Equal(t, "00c1", first.SignIn.Session)
-	require.Equal(t, "Azure Portal", first.SignIn.App)
-	require.Equal(t, `Mozilla/5.0 (Windows NT 10.0; Win64; x64), "test"`, first.SignIn.Agent)
+	require.Equal(t, "c0ffee00-0000-4000-8000-000000000001", first.Correlation())
+	require.Equal(t, "d1", first.SignIn().Device)
+	require.Equal(t, "00c1", first.SignIn().Session)
+	require.Equal(t, "Azure Portal", first.SignIn().App)
+	require.Equal(t, `Mozilla/5.0 (Windows NT 10.0; Win64; x64), "test"`, first.SignIn().Agent)
 	for field, want := range map[string]string{
 		"authenticationRequirement": "multiFactorAuthentication", "conditionalAccessStatus": "success", "incomingTokenType": "none",
 		"uniqueTokenIdentifier": "-9vGkQ", "appId": "c44b4083-3bb0-49c1-b47d-974e53cbdf3c", "deviceDetail.isManaged": "false",
@@ -114,13 +114,13 @@ func TestAuditLogsOfThePortal(t *testing.T) {
 	role := got[0]
 	require.Equal(t, record.AuditLogs, role.Category)
 	require.Equal(t, "Add member to role", role.Operation)
-	require.Equal(t, "success", role.Result)
-	require.Equal(t, "c0ffee00-0000-4000-8000-00000000000a", role.Correlation)
+	require.Equal(t, "success", role.Result())
+	require.Equal(t, "c0ffee00-0000-4000-8000-00000000000a", role.Correlation())
 	require.Equal(t, "2026-03-02T08:15:00.1234567Z", role.Time.Format(time.RFC3339Nano))
 	require.Equal(t, record.Party{Type: record.User, ID: averyID, UPN: "avery@contoso.example", Name: "Avery Howard", Home: tenantID, Address: "198.51.100.23"}, role.Actor)
-	require.Len(t, role.Targets, 2)
-	require.Equal(t, "svc@contoso.example", role.Targets[0].UPN)
-	require.Equal(t, record.Change{Name: "Role.DisplayName", New: "Global Administrator"}, role.Targets[0].Changes[1])
+	require.Len(t, role.Targets(), 2)
+	require.Equal(t, "svc@contoso.example", role.Targets()[0].UPN)
+	require.Equal(t, record.Change{Name: "Role.DisplayName", New: "Global Administrator"}, role.Targets()[0].Changes[1])
 	ids, names := role.Roles()
 	require.Contains(t, ids, "62e90394-69f5-4237-9190-012177145e10")
 	require.Equal(t, []string{"Global Administrator"}, names)
@@ -133,7 +133,7 @@ func TestAuditLogsOfThePortal(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, []string{"0a0a0a0a-0000-4000-8000-00000000000f"}, added)
 
-	require.Equal(t, "failure", got[2].Result)
+	require.Equal(t, "failure", got[2].Result())
 	require.Equal(t, []string{"Not allowed,\nsays the \"policy\""}, got[2].Field("resultReason").List)
 
 	_, err := record.Decode(itemsOf(t, filepath.Join("testdata", "AuditLogs.csv"))[0].Raw, record.Defaults{})
@@ -258,8 +258,8 @@ func TestWhatASignInDoesNotSay(t *testing.T) {
 			require.NoError(t, Read("-", strings.NewReader(header+"2026-03-02T08:20:00Z,a,u,"+c.row+"\n"), func(it Item) error {
 				r, err := record.Decode(it.Raw, record.Defaults{Tenant: tenantID})
 				require.NoError(t, err)
-				require.Equal(t, c.known, r.SignIn.HasError)
-				require.Equal(t, c.result, r.Result)
+				require.Equal(t, c.known, r.SignIn().HasError)
+				require.Equal(t, c.result, r.Result())
 				return nil
 			}))
 		})

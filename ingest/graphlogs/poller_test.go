@@ -94,9 +94,9 @@ func TestStreamAndPollerTellTheSameOfARecord(t *testing.T) {
 		require.Len(t, two, 2, id)
 		require.Equal(t, two[0].Time, two[1].Time, id)
 		require.Equal(t, two[0].Operation, two[1].Operation, id)
-		require.Equal(t, two[0].Result, two[1].Result, id)
-		require.Equal(t, two[0].SignIn, two[1].SignIn, id)
-		require.Equal(t, two[0].Targets, two[1].Targets, id)
+		require.Equal(t, two[0].Result(), two[1].Result(), id)
+		require.Equal(t, two[0].SignIn(), two[1].SignIn(), id)
+		require.Equal(t, two[0].Targets(), two[1].Targets(), id)
 		require.Equal(t, two[0].Actor.Key(), two[1].Actor.Key(), id)
 	}
 }

@@ -107,7 +107,7 @@ func TestACanaryStandsInTheJournalAndComesBackInTheLog(t *testing.T) {
 		r, err := record.Decode(raw, record.Defaults{})
 		require.NoError(t, err)
 		require.Contains(t, sent.Footprint, r.Operation)
-		require.Equal(t, sent.Objects, []string{r.Targets[0].ID})
+		require.Equal(t, sent.Objects, []string{r.Targets()[0].ID})
 		require.Equal(t, appID, r.Actor.AppID)
 		notes, ok := r.Change("Notes")
 		require.True(t, ok)

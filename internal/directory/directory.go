@@ -125,14 +125,14 @@ type Fact struct {
 
 // Observe learns from an audit record that gives or takes a role, and returns what the record says, be it new or not.
 func (d *Directory) Observe(r *record.Record) (said []Fact) {
-	if r.Category != record.AuditLogs || r.Result == "failure" {
+	if r.Category != record.AuditLogs {
 		return nil
 	}
 	held, roles := d.changed(r)
-	if len(roles) == 0 {
+	if len(roles) == 0 || r.Result() == "failure" {
 		return nil
 	}
-	for _, target := range r.Targets {
+	for _, target := range r.Targets() {
 		if !strings.EqualFold(target.Type, "User") && !strings.EqualFold(target.Type, "ServicePrincipal") {
 			continue
 		}
@@ -179,9 +179,9 @@ func (d *Directory) rolesOfGroup(r *record.Record) []Role {
 	if c, said := r.Change("Group.ObjectID"); said {
 		id = c.New
 	}
-	for i := range r.Targets {
-		if id == "" && strings.EqualFold(r.Targets[i].Type, "Group") {
-			id = r.Targets[i].ID
+	for _, t := range r.Targets() {
+		if id == "" && strings.EqualFold(t.Type, "Group") {
+			id = t.ID
 		}
 	}
 	d.mu.Lock()

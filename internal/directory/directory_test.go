@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -121,8 +122,10 @@ func TestTheAuditStreamKeepsItCurrent(t *testing.T) {
 
 func TestARefusedChangeChangesNothing(t *testing.T) {
 	d := New()
-	r := roleRecord(t, "r1", "Add member to role", "u9", GlobalAdministrator, "", read)
-	r.Result = "failure"
+	raw := roleRecord(t, "r1", "Add member to role", "u9", GlobalAdministrator, "", read).Raw
+	r, err := record.Decode(bytes.Replace(raw, []byte(`"success"`), []byte(`"failure"`), 1), record.Defaults{})
+	require.NoError(t, err)
+	require.Equal(t, "failure", r.Result())
 	d.Observe(r)
 	require.Equal(t, Unknown, standing(d, user("u9"), read))
 }

@@ -23,18 +23,20 @@ var (
 	nClaimTenant   = tape.NameOf(claimTenant)
 )
 
-// activity reads a record of Azure Activity. One operation is usually two records, its start and its end, with one
-// correlation id: the result tells them apart.
-func (dec *Decoder) activity() {
-	r := &dec.rec
-	r.Operation = NormalOperation(r.localised(nOperationName))
-	r.Result = activityResult(first(r.localised(nResultType), r.localised(nStatus)))
-	r.Correlation = text(r.value(nCorrelationId))
-	r.Actor = r.caller()
-	if id := first(text(find(r.root, nResourceId)), r.scope()); id != "" {
-		dec.targets = append(dec.targets, Target{Type: "Resource", ID: id, Name: id[strings.LastIndex(strings.TrimRight(id, "/"), "/")+1:]})
-		r.Targets = dec.targets
+// A record of Azure Activity. One operation is usually two records, its start and its end, with one correlation id: the result
+// tells them apart.
+
+func (r *Record) activityOperation() string { return NormalOperation(r.localised(nOperationName)) }
+
+func (r *Record) activityTargets() {
+	id := text(find(r.root, nResourceId))
+	if id == "" {
+		if id = r.scope(); id == "" {
+			return
+		}
 	}
+	dec := r.later.dec
+	dec.targets = append(dec.targets, Target{Type: "Resource", ID: id, Name: id[strings.LastIndex(strings.TrimRight(id, "/"), "/")+1:]})
 }
 
 // localised reads what the hub writes as a text and the REST API as {value, localizedValue}.
@@ -46,7 +48,11 @@ func (r *Record) localised(name tape.Name) string {
 }
 
 // activityResult folds the services' words for one outcome: Success, Succeeded, Failure, Failed, Start, Started.
-func activityResult(s string) string {
+func (r *Record) activityResult() string {
+	s := r.localised(nResultType)
+	if s == "" {
+		s = r.localised(nStatus)
+	}
 	switch {
 	case hasPrefix(s, "succe"):
 		return "success"
@@ -119,7 +125,7 @@ func (r *Record) appendActivityKey(to []byte) []byte {
 	}
 	to = append(append(to, correlation...), '/')
 	to = append(AppendLower(to, r.Operation), '/')
-	to = append(append(to, r.Result...), '/')
+	to = append(append(to, r.Result()...), '/')
 	return r.Time.AppendFormat(to, "20060102T150405.999999999Z")
 }
 

@@ -33,10 +33,10 @@ func TestAzureActivity(t *testing.T) {
 	require.True(t, r.Decoded())
 	require.Equal(t, tenantID+"/Administrative/e1", r.ID)
 	require.Equal(t, "MICROSOFT.AADIAM/DIAGNOSTICSETTINGS/WRITE", r.Operation)
-	require.Equal(t, "success", r.Result)
-	require.Equal(t, "c1", r.Correlation)
+	require.Equal(t, "success", r.Result())
+	require.Equal(t, "c1", r.Correlation())
 	require.Equal(t, Party{Type: User, ID: "u1", UPN: "avery@contoso.example", Name: "Avery", Home: tenantID, Address: "198.51.100.23"}, r.Actor)
-	require.Equal(t, []Target{{Type: "Resource", ID: settingID, Name: "CORDON"}}, r.Targets)
+	require.Equal(t, []Target{{Type: "Resource", ID: settingID, Name: "CORDON"}}, r.Targets())
 	require.Equal(t, Diagnostic{Known: true, Disabled: []string{"SignInLogs"}, Hub: true}, r.Diagnostic())
 	require.Equal(t, []string{"SignInLogs"}, r.Field("diagnostic.disabled").List)
 	require.Equal(t, []string{"true"}, r.Field("diagnostic.eventHub").List)
@@ -52,7 +52,7 @@ func TestAzureActivitysLayouts(t *testing.T) {
 			f["resultType"], f["status"] = nil, fields{"value": "Succeeded"}
 		}, func(t *testing.T, r *Record) {
 			require.Equal(t, "microsoft.insights/diagnosticSettings/delete", r.Operation)
-			require.Equal(t, "success", r.Result)
+			require.Equal(t, "success", r.Result())
 		}},
 		"an application": {func(_, _, claims fields) {
 			delete(claims, claimUPN)
@@ -94,7 +94,7 @@ func TestAzureActivitysLayouts(t *testing.T) {
 			require.True(t, r.Field("diagnostic.disabled").Absent)
 			require.True(t, r.Field("diagnostic.eventHub").Absent)
 		}},
-		"failed": {func(f, _, _ fields) { f["resultType"] = "Failed" }, func(t *testing.T, r *Record) { require.Equal(t, "failure", r.Result) }},
+		"failed": {func(f, _, _ fields) { f["resultType"] = "Failed" }, func(t *testing.T, r *Record) { require.Equal(t, "failure", r.Result()) }},
 	} {
 		t.Run(name, func(t *testing.T) { c.check(t, activityOf(t, c.set)) })
 	}

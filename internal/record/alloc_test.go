@@ -88,7 +88,7 @@ func TestReadersAddToWhatTheyAreGiven(t *testing.T) {
 	ids, names := r.Roles()
 	require.Equal(t, []string{"62e90394-69f5-4237-9190-012177145e10"}, ids)
 	require.Equal(t, []string{"Global Administrator"}, names)
-	require.Equal(t, `a "quoted" one`, r.Targets[0].Changes[1].Old)
+	require.Equal(t, `a "quoted" one`, r.Targets()[0].Changes[1].Old)
 }
 
 // The same Decoder reads the one as if it had never read the other.
@@ -105,8 +105,8 @@ func TestADecoderForgets(t *testing.T) {
 			require.Equal(t, want.ID, got.ID)
 			require.Equal(t, want.Actor, got.Actor)
 			require.Equal(t, strings.Join(Path("targetResources.id").Values(want).List, ","), strings.Join(Path("targetResources.id").Values(got).List, ","))
-			require.ElementsMatch(t, want.Targets, got.Targets)
-			require.Equal(t, want.SignIn, got.SignIn)
+			require.ElementsMatch(t, want.Targets(), got.Targets())
+			require.Equal(t, want.SignIn(), got.SignIn())
 			require.Equal(t, want.ErrorCode(), got.ErrorCode())
 		}
 		records[0], records[3] = records[3], records[0]

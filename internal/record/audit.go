@@ -6,28 +6,34 @@ import (
 	"cordon/internal/tape"
 )
 
-// readAudit reads a record of AuditLogs, or of a log in its shape (domain notes, logs 4.4).
-func (dec *Decoder) readAudit() {
-	r := &dec.rec
-	// Where both are written the envelope's name is the one that detections are written for; some relays put a
-	// localised activity beside it.
-	r.Operation = NormalOperation(first(text(find(r.root, nOperationName)), text(r.value(nActivityDisplayName))))
-	r.Result = lower(text(r.value(nResult)))
-	r.Correlation = text(r.value(nCorrelationId))
-	r.Actor = r.initiator()
+// A record of AuditLogs, or of a log in its shape (domain notes, logs 4.4).
+
+// auditOperation is, where both are written, the envelope's name: it is the one that detections are written for; some
+// relays put a localised activity beside it.
+func (r *Record) auditOperation() string {
+	name := text(find(r.root, nOperationName))
+	if name == "" {
+		name = text(r.value(nActivityDisplayName))
+	}
+	return NormalOperation(name)
+}
+
+func (r *Record) auditResult() string { return lower(text(r.value(nResult))) }
+
+func (r *Record) auditTargets() {
 	for _, t := range elements(r.value(nTargetResources)) {
 		t = unwrap(t)
 		if t.Kind() != tape.Object {
 			continue
 		}
-		dec.target(Target{Type: text(find(t, nType)), ID: text(find(t, nId)), UPN: text(find(t, nUserPrincipalName)), Name: text(find(t, nDisplayName))},
+		r.target(Target{Type: text(find(t, nType)), ID: text(find(t, nId)), UPN: text(find(t, nUserPrincipalName)), Name: text(find(t, nDisplayName))},
 			unwrap(find(t, nModifiedProperties)), nDisplayName, nOldValue, nNewValue)
 	}
-	r.Targets = dec.targets
 }
 
 // target adds a target with what was changed in it; the names are those of the members that tell it.
-func (dec *Decoder) target(t Target, properties tape.Value, name, old, new tape.Name) {
+func (r *Record) target(t Target, properties tape.Value, name, old, new tape.Name) {
+	dec := r.later.dec
 	from := len(dec.changes)
 	for _, m := range elements(properties) {
 		if m.Kind() != tape.Object {
@@ -82,17 +88,30 @@ func (r *Record) intune() bool {
 	return len(resource) >= len(provider) && strings.EqualFold(resource[len(resource)-len(provider):], provider)
 }
 
-// readIntune reads Intune's audit log (learn.microsoft.com, intune/fundamentals/review-logs-using-azure-monitor).
-func (dec *Decoder) readIntune() {
-	r := &dec.rec
-	r.Operation = NormalOperation(first(text(find(r.root, nOperationName)), text(r.value(cActivityType))))
-	r.Result = lower(first(text(find(r.root, nResultType)), text(r.value(cActivityResultStatus))))
-	r.Correlation = first(text(find(r.root, nCorrelationId)), text(r.value(cRelationId)))
+// Intune's audit log (learn.microsoft.com, intune/fundamentals/review-logs-using-azure-monitor).
+
+func (r *Record) intuneOperation() string {
+	return NormalOperation(first(text(find(r.root, nOperationName)), text(r.value(cActivityType))))
+}
+
+func (r *Record) intuneResult() string {
+	return lower(first(text(find(r.root, nResultType)), text(r.value(cActivityResultStatus))))
+}
+
+func (r *Record) intuneCorrelation() string {
+	return first(text(find(r.root, nCorrelationId)), text(r.value(cRelationId)))
+}
+
+func (r *Record) intuneActor() Party {
 	actor := r.value(cActor)
-	r.Actor = Party{Type: User, ID: text(find(actor, cObjectId)), UPN: first(text(find(actor, cUPN)), text(find(r.root, nIdentity))), Name: text(find(actor, cName))}
-	if app := text(find(actor, cApplication)); app != "" && r.Actor.ID == "" && r.Actor.UPN == "" {
-		r.Actor = Party{Type: ServicePrincipal, AppID: app, Name: text(find(actor, cApplicationName))}
+	p := Party{Type: User, ID: text(find(actor, cObjectId)), UPN: first(text(find(actor, cUPN)), text(find(r.root, nIdentity))), Name: text(find(actor, cName))}
+	if app := text(find(actor, cApplication)); app != "" && p.ID == "" && p.UPN == "" {
+		return Party{Type: ServicePrincipal, AppID: app, Name: text(find(actor, cApplicationName))}
 	}
+	return p
+}
+
+func (r *Record) intuneTargets() {
 	var ids []string
 	for _, id := range elements(r.value(cTargetObjectIds)) {
 		ids = append(ids, text(id))
@@ -102,29 +121,39 @@ func (dec *Decoder) readIntune() {
 		if i < len(ids) {
 			target.ID = ids[i]
 		}
-		dec.target(target, unwrap(find(t, cModifiedProperties)), cName, cOld, cNew)
+		r.target(target, unwrap(find(t, cModifiedProperties)), cName, cOld, cNew)
 	}
-	r.Targets = dec.targets
 }
 
-// readProvisioning reads what the provisioning service did in another system, or from one (Graph: provisioningObjectSummary).
-func (dec *Decoder) readProvisioning() {
-	r := &dec.rec
-	r.Operation = NormalOperation(first(text(find(r.root, nOperationName)), text(r.value(nProvisioningAction))))
-	status := first(text(find(r.value(nProvisioningStatusInfo, nStatusInfo), nStatus)), text(find(r.root, nResultType)))
-	r.Result = lower(status)
-	r.Correlation = first(text(r.value(nJobId)), text(find(r.root, nCorrelationId)))
+// What the provisioning service did in another system, or from one (Graph: provisioningObjectSummary).
+
+func (r *Record) provisioningOperation() string {
+	return NormalOperation(first(text(find(r.root, nOperationName)), text(r.value(nProvisioningAction))))
+}
+
+func (r *Record) provisioningResult() string {
+	return lower(first(text(find(r.value(nProvisioningStatusInfo, nStatusInfo), nStatus)), text(find(r.root, nResultType))))
+}
+
+func (r *Record) provisioningCorrelation() string {
+	return first(text(r.value(nJobId)), text(find(r.root, nCorrelationId)))
+}
+
+func (r *Record) provisioningActor() Party {
 	by := r.value(nInitiatedBy)
-	r.Actor = Party{Type: ServicePrincipal, ID: text(find(by, nId)), Name: first(text(find(by, nDisplayName)), text(find(by, nName)))}
+	p := Party{Type: ServicePrincipal, ID: text(find(by, nId)), Name: first(text(find(by, nDisplayName)), text(find(by, nName)))}
 	if strings.EqualFold(first(text(find(by, nInitiatorType)), text(find(by, nType))), "user") {
-		r.Actor.Type = User
+		p.Type = User
 	}
-	if sp := r.value(nServicePrincipal); r.Actor.ID == "" && sp.Kind() == tape.Object {
-		r.Actor.ID, r.Actor.Name = text(find(sp, nId)), text(find(sp, nDisplayName))
+	if sp := r.value(nServicePrincipal); p.ID == "" && sp.Kind() == tape.Object {
+		p.ID, p.Name = text(find(sp, nId)), text(find(sp, nDisplayName))
 	}
+	return p
+}
+
+func (r *Record) provisioningTargets() {
 	if t := r.value(nTargetIdentity); t.Kind() == tape.Object {
-		dec.target(Target{Type: first(text(find(t, nIdentityType)), "User"), ID: text(find(t, nId)), Name: text(find(t, nDisplayName))},
+		r.target(Target{Type: first(text(find(t, nIdentityType)), "User"), ID: text(find(t, nId)), Name: text(find(t, nDisplayName))},
 			r.value(nModifiedProperties), nDisplayName, nOldValue, nNewValue)
 	}
-	r.Targets = dec.targets
 }

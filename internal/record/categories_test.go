@@ -77,7 +77,7 @@ func TestEveryCategoryIsDecoded(t *testing.T) {
 			require.Equal(t, tenantID+"/"+category+"/"+c.want.key, r.ID)
 			require.Equal(t, c.want.operation, r.Operation)
 			require.Equal(t, c.want.actor, r.Actor)
-			require.Equal(t, c.want.result, r.Result)
+			require.Equal(t, c.want.result, r.Result())
 			if c.want.at == "" {
 				c.want.at = "2026-03-02T08:10:05.1234567Z"
 			}

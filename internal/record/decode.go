@@ -117,43 +117,18 @@ func (dec *Decoder) begin(root tape.Value, raw []byte, notUTF8 bool) error {
 	if root.Kind() != tape.Object {
 		return fmt.Errorf("a record is a JSON object, this is %s", root.Kind())
 	}
-	dec.rec = Record{Raw: raw, NotUTF8: notUTF8, root: root, properties: unwrap(find(root, nProperties))}
-	dec.targets, dec.changes = dec.targets[:0], dec.changes[:0]
+	dec.rec = Record{Raw: raw, NotUTF8: notUTF8, root: root, properties: unwrap(find(root, nProperties)), later: later{dec: dec}}
 	return nil
 }
 
-// read fills in what the category's own form says.
+// read fills in what was done and who did it.
 func (dec *Decoder) read() {
 	r := &dec.rec
-	switch r.kind {
-	case KindSignIn:
-		dec.readSignIn()
-	case KindAudit:
-		switch r.Category {
-		case IntuneAuditLogs:
-			dec.readIntune()
-		case ProvisioningLogs:
-			dec.readProvisioning()
-		default:
-			dec.readAudit()
-		}
-	case KindRisk:
-		dec.readRisk()
-	case KindGraphActivity:
-		r.graphActivity()
-	case KindDefender:
-		r.defender()
-	case KindPartner:
-		dec.partner()
-	case KindUnifiedAudit:
-		dec.readUnified()
-	case KindAzureActivity:
-		dec.activity()
-	default:
-		r.Operation = NormalOperation(text(find(r.root, nOperationName)))
-	}
-	if len(r.Targets) == 0 {
-		r.Targets = nil // a Decoder's memory is no sign of any
+	f := formOf(r.Category, r.kind)
+	r.later.form = f
+	r.Operation = f.operation(r)
+	if f.actor != nil {
+		r.Actor = f.actor(r)
 	}
 }
 

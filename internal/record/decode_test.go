@@ -69,19 +69,19 @@ func TestAuditRecordIsDecoded(t *testing.T) {
 	require.Equal(t, tenantID+"/AuditLogs/Directory_1", r.ID)
 	require.Equal(t, "2026-03-02T08:10:04.1234567Z", r.Time.Format(time.RFC3339Nano), "the activity's time, not that of the envelope")
 	require.Equal(t, "Add user", r.Operation)
-	require.Equal(t, "success", r.Result)
+	require.Equal(t, "success", r.Result())
 	require.Equal(t, Party{Type: User, ID: "u1", UPN: "avery@contoso.example", Address: "198.51.100.23"}, r.Actor)
-	require.Equal(t, []Target{{Type: "User", ID: "u2", UPN: "svc@contoso.example"}}, r.Targets)
-	require.Nil(t, r.SignIn)
+	require.Equal(t, []Target{{Type: "User", ID: "u2", UPN: "svc@contoso.example"}}, r.Targets())
+	require.Nil(t, r.SignIn())
 }
 
 func TestSignInIsDecoded(t *testing.T) {
 	r := decode(t, signInRecord(), Defaults{})
 	require.Equal(t, tenantID+"/SignInLogs/s1", r.ID)
 	require.Equal(t, "2026-03-02T08:00:01Z", r.Time.Format(time.RFC3339))
-	require.Equal(t, "success", r.Result)
-	require.Equal(t, &SignIn{HasError: true, Address: "198.51.100.23", Country: "RO", Agent: "UA", Device: "d1", Session: "x1", App: "Portal"}, r.SignIn)
-	require.True(t, r.SignIn.PasswordKnown())
+	require.Equal(t, "success", r.Result())
+	require.Equal(t, &SignIn{HasError: true, Address: "198.51.100.23", Country: "RO", Agent: "UA", Device: "d1", Session: "x1", App: "Portal"}, r.SignIn())
+	require.True(t, r.SignIn().PasswordKnown())
 }
 
 func TestTimes(t *testing.T) {
@@ -197,32 +197,32 @@ func TestQuirks(t *testing.T) {
 			}(),
 			func(t *testing.T, r *Record) {
 				want := decode(t, signInRecord(), Defaults{})
-				require.Equal(t, want.SignIn, r.SignIn)
+				require.Equal(t, want.SignIn(), r.SignIn())
 				require.Equal(t, want.ID, r.ID)
 				require.Equal(t, want.Actor, r.Actor)
 			},
 		},
 		"resultType decides where there is no status": {
 			sign(func(f, p fields) { delete(p, "status"); f["resultType"] = "50126" }),
-			func(t *testing.T, r *Record) { require.Equal(t, 50126, r.SignIn.Error) },
+			func(t *testing.T, r *Record) { require.Equal(t, 50126, r.SignIn().Error) },
 		},
 		"resultType as a number": {
 			sign(func(f, p fields) { delete(p, "status"); f["resultType"] = 50126 }),
-			func(t *testing.T, r *Record) { require.Equal(t, "failure", r.Result) },
+			func(t *testing.T, r *Record) { require.Equal(t, "failure", r.Result()) },
 		},
 		"the status wins over resultType and resultSignature": {
 			sign(func(f, _ fields) { f["resultType"] = "50140"; f["resultSignature"] = "FAILURE" }),
-			func(t *testing.T, r *Record) { require.Equal(t, "success", r.Result) },
+			func(t *testing.T, r *Record) { require.Equal(t, "success", r.Result()) },
 		},
 		"error code as a text": {
 			sign(func(_, p fields) { p["status"] = fields{"errorCode": "50126"} }),
-			func(t *testing.T, r *Record) { require.Equal(t, 50126, r.SignIn.Error) },
+			func(t *testing.T, r *Record) { require.Equal(t, 50126, r.SignIn().Error) },
 		},
 		"no result at all is neither success nor failure": {
 			sign(func(f, p fields) { delete(p, "status"); delete(f, "resultType") }),
 			func(t *testing.T, r *Record) {
-				require.Empty(t, r.Result)
-				require.False(t, r.SignIn.PasswordKnown())
+				require.Empty(t, r.Result())
+				require.False(t, r.SignIn().PasswordKnown())
 				require.True(t, r.Field("signIn.errorCode").Absent)
 			},
 		},
@@ -233,9 +233,9 @@ func TestQuirks(t *testing.T) {
 				p["deviceDetail"] = `{"deviceId":"d9"}`
 			}),
 			func(t *testing.T, r *Record) {
-				require.Equal(t, 50076, r.SignIn.Error)
-				require.Equal(t, "DE", r.SignIn.Country)
-				require.Equal(t, "d9", r.SignIn.Device)
+				require.Equal(t, 50076, r.SignIn().Error)
+				require.Equal(t, "DE", r.SignIn().Country)
+				require.Equal(t, "d9", r.SignIn().Device)
 			},
 		},
 		"properties as JSON in a string": {
@@ -244,11 +244,11 @@ func TestQuirks(t *testing.T) {
 		},
 		"location as a country": {
 			sign(func(f, p fields) { delete(p, "location"); f["location"] = "FR" }),
-			func(t *testing.T, r *Record) { require.Equal(t, "FR", r.SignIn.Country) },
+			func(t *testing.T, r *Record) { require.Equal(t, "FR", r.SignIn().Country) },
 		},
 		"address from the envelope": {
 			sign(func(f, p fields) { delete(p, "ipAddress"); f["callerIpAddress"] = "192.0.2.1:4711" }),
-			func(t *testing.T, r *Record) { require.Equal(t, "192.0.2.1", r.SignIn.Address) },
+			func(t *testing.T, r *Record) { require.Equal(t, "192.0.2.1", r.SignIn().Address) },
 		},
 		"nulls": {
 			sign(func(f, p fields) {
@@ -257,7 +257,7 @@ func TestQuirks(t *testing.T) {
 			}),
 			func(t *testing.T, r *Record) {
 				require.Equal(t, "avery@contoso.example", r.Actor.Key())
-				require.True(t, r.SignIn.HasError, "resultType is left")
+				require.True(t, r.SignIn().HasError, "resultType is left")
 			},
 		},
 		"Level and duration in any form": {
@@ -288,11 +288,11 @@ func TestQuirks(t *testing.T) {
 		},
 		"one target as an object instead of a list": {
 			audit(func(_, p fields) { p["targetResources"] = fields{"id": "u2", "type": "User"} }),
-			func(t *testing.T, r *Record) { require.Equal(t, []Target{{Type: "User", ID: "u2"}}, r.Targets) },
+			func(t *testing.T, r *Record) { require.Equal(t, []Target{{Type: "User", ID: "u2"}}, r.Targets()) },
 		},
 		"targets that are no objects": {
 			audit(func(_, p fields) { p["targetResources"] = []any{nil, 1, "x", []any{}, fields{"id": "u2"}} }),
-			func(t *testing.T, r *Record) { require.Equal(t, []Target{{ID: "u2"}}, r.Targets) },
+			func(t *testing.T, r *Record) { require.Equal(t, []Target{{ID: "u2"}}, r.Targets()) },
 		},
 		"the time of the envelope is the last resort": {
 			audit(func(_, p fields) { delete(p, "activityDateTime") }),
@@ -335,7 +335,7 @@ func TestLogAnalyticsRows(t *testing.T) {
 	r := decode(t, row, Defaults{})
 	want := decode(t, signInRecord(), Defaults{})
 	require.Equal(t, want.ID, r.ID, "the same record by whatever way it comes")
-	require.Equal(t, want.SignIn, r.SignIn)
+	require.Equal(t, want.SignIn(), r.SignIn())
 
 	row = fields{
 		"TimeGenerated": "2026-03-02T08:10:05Z", "Type": "AuditLogs", "Category": "UserManagement", "TenantId": "the-workspace",
@@ -346,7 +346,7 @@ func TestLogAnalyticsRows(t *testing.T) {
 	r = decode(t, row, Defaults{})
 	require.Equal(t, tenantID+"/AuditLogs/Directory_1", r.ID)
 	require.Equal(t, "u1", r.Actor.ID)
-	require.Equal(t, "u2", r.Targets[0].ID)
+	require.Equal(t, "u2", r.Targets()[0].ID)
 
 	delete(row, "ResourceId")
 	require.Equal(t, "given", decode(t, row, Defaults{Tenant: "given"}).Tenant, "the workspace is no tenant")

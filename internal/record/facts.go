@@ -13,8 +13,9 @@ func (r *Record) Roles() (ids, names []string) { return r.roleIDs(nil), r.roleNa
 // roleIDs adds the roles' template ids, each once.
 func (r *Record) roleIDs(out []string) []string {
 	from := len(out)
-	for i := range r.Targets {
-		t := &r.Targets[i]
+	targets := r.Targets()
+	for i := range targets {
+		t := &targets[i]
 		if strings.EqualFold(t.Type, "Role") {
 			out = once(out, from, t.ID)
 		}
@@ -36,8 +37,9 @@ func (r *Record) roleIDs(out []string) []string {
 // roleNames adds the roles' names, each once.
 func (r *Record) roleNames(out []string) []string {
 	from := len(out)
-	for i := range r.Targets {
-		t := &r.Targets[i]
+	targets := r.Targets()
+	for i := range targets {
+		t := &targets[i]
 		if strings.EqualFold(t.Type, "Role") {
 			out = once(out, from, t.Name)
 		}
@@ -60,7 +62,7 @@ func once(out []string, from int, value string) []string {
 
 // Change returns a modified property by name, whatever target it stands on.
 func (r *Record) Change(name string) (Change, bool) {
-	for _, t := range r.Targets {
+	for _, t := range r.Targets() {
 		for _, c := range t.Changes {
 			if strings.EqualFold(c.Name, name) {
 				return c, true

@@ -42,7 +42,7 @@ func TestValuesAreDecodedOnce(t *testing.T) {
 		require.Equal(t, want, c.New, in)
 	}
 	r := decode(t, changed("Update policy", [][3]any{{"X", nil, []any{"a", 1}}}), Defaults{})
-	require.Equal(t, `["a",1]`, r.Targets[0].Changes[0].New, "some exports decode the text themselves")
+	require.Equal(t, `["a",1]`, r.Targets()[0].Changes[0].New, "some exports decode the text themselves")
 }
 
 func TestRoles(t *testing.T) {

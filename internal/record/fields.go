@@ -73,21 +73,21 @@ var factFields = []struct {
 		return append(out, NormalOperation(text(r.value(nActivityDisplayName))))
 	}},
 	{"category", func(r *Record, out []string) []string { return append(out, r.Category) }},
-	{"result", func(r *Record, out []string) []string { return append(out, r.Result) }},
+	{"result", func(r *Record, out []string) []string { return append(out, r.Result()) }},
 	{"actor.id", func(r *Record, out []string) []string { return append(out, r.Actor.Key()) }},
 	{"actor.type", func(r *Record, out []string) []string { return append(out, r.Actor.Type) }},
 	{"actor.upn", func(r *Record, out []string) []string { return append(out, r.Actor.UPN) }},
 	{"actor.appId", func(r *Record, out []string) []string { return append(out, r.Actor.AppID) }},
 	{"actor.address", func(r *Record, out []string) []string { return append(out, r.Actor.Address) }},
 	{"target.type", func(r *Record, out []string) []string {
-		for i := range r.Targets {
-			out = append(out, r.Targets[i].Type)
+		for _, t := range r.Targets() {
+			out = append(out, t.Type)
 		}
 		return out
 	}},
 	{"target.id", func(r *Record, out []string) []string {
-		for i := range r.Targets {
-			out = append(out, r.Targets[i].ID)
+		for _, t := range r.Targets() {
+			out = append(out, t.ID)
 		}
 		return out
 	}},
@@ -126,14 +126,15 @@ var factFields = []struct {
 		return out
 	}},
 	{"signIn.address", func(r *Record, out []string) []string {
-		if r.SignIn != nil {
-			out = append(out, r.SignIn.Address)
+		if r.outcome().signedIn {
+			out = append(out, r.Actor.Address)
 		}
 		return out
 	}},
 	{"signIn.mfa", func(r *Record, out []string) []string {
-		known := r.SignIn != nil && r.SignIn.MFA != MFAUnknown
-		return yesNo(out, known, known && r.SignIn.MFA == MFAYes)
+		s := r.SignIn()
+		known := s != nil && s.MFA != MFAUnknown
+		return yesNo(out, known, known && s.MFA == MFAYes)
 	}},
 }
 
@@ -143,15 +144,4 @@ func yesNo(out []string, known, fact bool) []string {
 		return out
 	}
 	return append(out, strconv.FormatBool(fact))
-}
-
-// ErrorCode is a sign-in's error in digits, "" where the record says none.
-func (r *Record) ErrorCode() string {
-	switch {
-	case r.SignIn == nil || !r.SignIn.HasError:
-		return ""
-	case r.code != "":
-		return r.code
-	}
-	return strconv.Itoa(r.SignIn.Error)
 }

@@ -21,20 +21,16 @@ type Record struct {
 	Clamped  bool      // the event time lay more than 5 minutes ahead of enqueueing
 	Raw      []byte    // as it came
 
-	Operation   string // trimmed, dashes folded to '-', no final full stop
-	Result      string // success, failure or what the record says
-	Correlation string
-	Actor       Party
-	Targets     []Target
-	SignIn      *SignIn // nil but for sign-ins
+	Operation string // trimmed, dashes folded to '-', no final full stop
+	Actor     Party
 
 	// NotUTF8 says that Raw holds bytes that are none: they are kept as they came.
 	NotUTF8 bool
 
 	kind             Kind // "" where nobody decoded it
 	root, properties tape.Value
-	code             string // SignIn.Error as it is written, "" where it was not written so
 	revision         revision
+	later            later
 }
 
 // revision is what tells a record's revisions apart.

@@ -6,71 +6,86 @@ import (
 	"cordon/internal/tape"
 )
 
-// readSignIn reads a sign-in of a user, a service principal or a managed identity (domain notes, logs 4.3).
-func (dec *Decoder) readSignIn() {
-	r := &dec.rec
-	r.Operation = "Sign-in activity"
-	if r.Correlation = text(r.value(nCorrelationId)); r.Correlation == "" {
-		r.Correlation = text(find(r.root, nCorrelationId))
+// A sign-in of a user, a service principal or a managed identity (domain notes, logs 4.3).
+
+func signInOperation(*Record) string { return "Sign-in activity" }
+
+func (r *Record) signInCorrelation() string {
+	if id := text(r.value(nCorrelationId)); id != "" {
+		return id
 	}
-	address := text(r.value(nIpAddress))
-	if address == "" {
-		address = text(find(r.root, nCallerIpAddress))
-	}
-	dec.signIn = SignIn{
-		Address: Address(address),
-		Agent:   text(r.value(nUserAgent)),
-		Session: text(r.value(nSessionId)),
-		App:     text(r.value(nAppDisplayName)),
-	}
-	if dec.signIn.App == "" {
-		dec.signIn.App = text(r.value(nAppId))
-	}
-	s := &dec.signIn
-	r.SignIn = s
+	return text(find(r.root, nCorrelationId))
+}
+
+// byApplication says that a sign-in is none of a user.
+func (r *Record) byApplication() bool {
 	switch r.Category {
 	case ServicePrincipalSignInLogs, ManagedIdentitySignInLogs, MicrosoftServicePrincipalSignInLogs:
-		r.Actor = Party{Type: ServicePrincipal, ID: text(r.value(nServicePrincipalId)), AppID: text(r.value(nAppId)),
-			Name: first(text(r.value(nServicePrincipalName)), text(r.value(nAppDisplayName))), Home: text(r.value(nHomeTenantId)), Address: s.Address}
+		return true
+	}
+	return false
+}
+
+func (r *Record) signInActor() Party {
+	from := text(r.value(nIpAddress))
+	if from == "" {
+		from = text(find(r.root, nCallerIpAddress))
+	}
+	p := Party{Type: User, Home: text(r.value(nHomeTenantId)), Address: Address(from)}
+	if r.byApplication() {
+		p.Type, p.ID, p.AppID = ServicePrincipal, text(r.value(nServicePrincipalId)), text(r.value(nAppId))
+		p.Name = first(text(r.value(nServicePrincipalName)), text(r.value(nAppDisplayName)))
+		return p
+	}
+	p.ID, p.UPN, p.Name = text(r.value(nUserId)), text(r.value(nUserPrincipalName)), text(r.value(nUserDisplayName))
+	return p
+}
+
+func (r *Record) signInOutcome() outcome {
+	o, ok := outcomeOf(strings.TrimSpace(text(find(r.value(nStatus), nErrorCode))))
+	if !ok {
+		if o, ok = outcomeOf(strings.TrimSpace(text(find(r.root, nResultType)))); !ok {
+			o, _ = outcomeOf(strings.TrimSpace(text(r.value(nResultType))))
+		}
+	}
+	o.signedIn = true
+	return o
+}
+
+func (r *Record) signInResult() string {
+	switch o := r.outcome(); {
+	case !o.known:
+		return ""
+	case o.number == 0:
+		return "success"
+	}
+	return "failure"
+}
+
+func (r *Record) readSignIn() SignIn {
+	o := r.outcome()
+	s := SignIn{
+		Error: o.number, HasError: o.known,
+		Address: r.Actor.Address,
+		Country: r.country(),
+		Agent:   text(r.value(nUserAgent)),
+		Device:  text(find(r.value(nDeviceDetail), nDeviceId)),
+		Session: text(r.value(nSessionId)),
+		App:     first(text(r.value(nAppDisplayName)), text(r.value(nAppId))),
+	}
+	if r.byApplication() {
 		s.App = first(text(r.value(nResourceDisplayName)), s.App)
-	default:
-		r.Actor = Party{Type: User, ID: text(r.value(nUserId)), UPN: text(r.value(nUserPrincipalName)), Name: text(r.value(nUserDisplayName)),
-			Home: text(r.value(nHomeTenantId)), Address: s.Address}
 	}
-	if loc := r.value(nLocation, nLocationDetails); loc.Exists() {
-		s.Country = first(text(find(loc, nCountryOrRegion)), text(loc))
-	}
-	s.Device = text(find(r.value(nDeviceDetail), nDeviceId))
-	status := r.value(nStatus)
-	if !r.takeError(find(status, nErrorCode)) && !r.takeError(find(r.root, nResultType)) {
-		r.takeError(r.value(nResultType))
-	}
-	switch {
-	case !s.HasError:
-	case s.Error == 0:
-		r.Result = "success"
-	default:
-		r.Result = "failure"
-	}
-	s.MFA, s.Previously = r.mfa(status)
+	s.MFA, s.Previously = r.mfa(r.value(nStatus))
+	return s
 }
 
-// takeError takes a value for the sign-in's error, if it is one.
-func (r *Record) takeError(v tape.Value) bool {
-	said := strings.TrimSpace(text(v))
-	n, ok := integer(said)
-	if ok {
-		r.SignIn.Error, r.SignIn.HasError = n, true
-		r.setCode(said)
+func (r *Record) country() string {
+	from := r.value(nLocation, nLocationDetails)
+	if !from.Exists() {
+		return ""
 	}
-	return ok
-}
-
-// setCode keeps how the error is written where that is how the field's reader writes it.
-func (r *Record) setCode(said string) {
-	if r.code = ""; plain(said) {
-		r.code = said
-	}
+	return first(text(find(from, nCountryOrRegion)), text(from))
 }
 
 // strongMethods prove two factors in one step (domain notes, logs 4.3).

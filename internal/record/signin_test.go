@@ -41,8 +41,8 @@ func TestSecondFactor(t *testing.T) {
 			properties(f)["authenticationDetails"] = c.details
 			properties(f)["status"] = fields{"errorCode": 0, "additionalDetails": c.additional}
 			r := decode(t, f, Defaults{})
-			require.Equal(t, c.want, r.SignIn.MFA)
-			require.Equal(t, c.previously, r.SignIn.Previously)
+			require.Equal(t, c.want, r.SignIn().MFA)
+			require.Equal(t, c.previously, r.SignIn().Previously)
 			require.Equal(t, c.want == MFAUnknown, r.Field("signIn.mfa").Absent)
 		})
 	}
@@ -52,6 +52,6 @@ func TestWhichErrorsProveThePassword(t *testing.T) {
 	for code, want := range map[int]bool{0: true, 50074: true, 50076: true, 50079: true, 50126: false, 50053: false, 500121: false, 53003: false} {
 		f := signInRecord()
 		properties(f)["status"] = fields{"errorCode": code}
-		require.Equal(t, want, decode(t, f, Defaults{}).SignIn.PasswordKnown(), code)
+		require.Equal(t, want, decode(t, f, Defaults{}).SignIn().PasswordKnown(), code)
 	}
 }

@@ -58,54 +58,52 @@ func (r *Record) organization() string {
 	return ""
 }
 
-// readUnified reads a unified audit record.
-func (dec *Decoder) readUnified() {
-	r := &dec.rec
-	r.Operation = NormalOperation(text(r.value(cOperation)))
-	r.Correlation = text(r.value(cInterSystemsId))
+func (r *Record) unifiedOperation() string { return NormalOperation(text(r.value(cOperation))) }
+
+func (r *Record) unifiedResult() string {
+	if o := r.outcome(); o.signedIn {
+		if is(r.Operation, "userloggedin") && o.number == 0 {
+			return "success"
+		}
+		return "failure"
+	}
 	switch result := text(r.value(cResultStatus)); {
 	case is(result, "success"), is(result, "succeeded"), is(result, "true"):
-		r.Result = "success"
+		return "success"
 	case is(result, "failed"), is(result, "failure"), is(result, "fail"), is(result, "false"):
-		r.Result = "failure"
+		return "failure"
 	default:
-		r.Result = strings.ToLower(result)
-	}
-	r.Actor = dec.unifiedActor()
-	switch {
-	case is(r.Operation, "userloggedin"):
-		dec.unifiedSignIn(true)
-	case is(r.Operation, "userloginfailed"):
-		dec.unifiedSignIn(false)
-	default:
-		dec.unifiedTargets()
+		return strings.ToLower(result)
 	}
 }
 
-// unifiedSignIn reads what the security token service writes. Nothing in it says whether a second factor was used, nor
-// from which country.
-func (dec *Decoder) unifiedSignIn(succeeded bool) {
-	r := &dec.rec
-	r.Result = "failure"
-	r.SignIn = &dec.signIn
-	dec.signIn = SignIn{
+// unifiedOutcome reads how a sign-in ended that the security token service writes.
+func (r *Record) unifiedOutcome() outcome {
+	succeeded := is(r.Operation, "userloggedin")
+	if !succeeded && !is(r.Operation, "userloginfailed") {
+		return outcome{}
+	}
+	o, ok := outcomeOf(strings.TrimSpace(text(r.value(cErrorNumber))))
+	switch {
+	case succeeded && !ok: // older records have no number
+		return outcome{signedIn: true, known: true}
+	case !succeeded && o.number == 0: // a failure of number 0 says nothing
+		return outcome{signedIn: true}
+	}
+	o.signedIn = true
+	return o
+}
+
+// unifiedSignIn reads what is said of a sign-in: not whether a second factor was used, nor from which country.
+func (r *Record) unifiedSignIn() SignIn {
+	o := r.outcome()
+	return SignIn{
+		Error: o.number, HasError: o.known,
 		Address: r.Actor.Address,
 		Agent:   r.named(cExtendedProperties, "UserAgent"),
 		Device:  r.named(cDeviceProperties, "Id"),
 		Session: r.named(cDeviceProperties, "SessionId"),
 		App:     text(r.value(cApplicationId)),
-	}
-	said := strings.TrimSpace(text(r.value(cErrorNumber)))
-	number, ok := integer(said)
-	switch {
-	case succeeded && !ok: // older records have no number
-		r.SignIn.HasError = true
-	case ok && (succeeded || number != 0): // a failure of number 0 says nothing
-		r.SignIn.Error, r.SignIn.HasError = number, true
-		r.setCode(said)
-	}
-	if succeeded && r.SignIn.Error == 0 {
-		r.Result = "success"
 	}
 }
 
@@ -124,8 +122,9 @@ func (r *Record) named(list tape.Name, name string) string {
 // name, 5 user principal name.
 type identity struct{ kind, id, upn, name, spn string }
 
-func (dec *Decoder) identities(list tape.Name) []identity {
-	r, all, one := &dec.rec, dec.identified[:0], identity{}
+func (r *Record) identities(list tape.Name) []identity {
+	dec := r.later.dec
+	all, one := dec.identified[:0], identity{}
 	for _, entry := range elements(r.value(list)) {
 		if entry = unwrap(entry); !entry.Exists() {
 			continue
@@ -181,10 +180,9 @@ func known(s string) string {
 	return s
 }
 
-func (dec *Decoder) unifiedActor() Party {
-	r := &dec.rec
+func (r *Record) unifiedActor() Party {
 	var said identity
-	if all := dec.identities(cActor); len(all) > 0 {
+	if all := r.identities(cActor); len(all) > 0 {
 		said = all[0]
 	}
 	p := Party{Type: User, ID: said.id, UPN: said.upn, Name: said.name, Home: text(r.value(cActorContextId)),
@@ -234,9 +232,12 @@ func unifiedAddress(s string) string {
 
 // unifiedTargets reads what was changed: the directory's Target, else the object, the mailbox and the one it was shared with.
 // What was changed of it are ModifiedProperties, and the parameters of Exchange's cmdlets and rules.
-func (dec *Decoder) unifiedTargets() {
-	r := &dec.rec
-	for _, t := range dec.identities(cTarget) {
+func (r *Record) unifiedTargets() {
+	if r.outcome().signedIn {
+		return
+	}
+	dec := r.later.dec
+	for _, t := range r.identities(cTarget) {
 		dec.targets = append(dec.targets, Target{Type: t.kind, ID: t.id, UPN: t.upn, Name: t.name})
 	}
 	object := text(r.value(cObjectId, cOfficeObjectId))
@@ -273,9 +274,6 @@ func (dec *Decoder) unifiedTargets() {
 			t.UPN = with
 		}
 		dec.targets = append(dec.targets, t)
-	}
-	if len(dec.targets) > 0 {
-		r.Targets = dec.targets
 	}
 }
 

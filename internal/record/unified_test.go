@@ -80,22 +80,22 @@ func TestUnifiedAuditRecords(t *testing.T) {
 		"a sign-in": {unifiedSignIn("UserLoggedIn", nil), func(t *testing.T, r *Record) {
 			require.Equal(t, UnifiedEntra, r.Category)
 			require.Equal(t, Party{Type: User, ID: actorID, UPN: "avery@contoso.example", Home: tenantID, Address: "198.51.100.23"}, r.Actor)
-			require.Equal(t, &SignIn{HasError: true, Address: "198.51.100.23", Agent: "UA/1.0", Device: "d1", Session: "x1", App: appID}, r.SignIn)
-			require.Equal(t, "success", r.Result)
-			require.Equal(t, "c1", r.Correlation)
-			require.Empty(t, r.Targets)
-			require.True(t, r.SignIn.PasswordKnown())
+			require.Equal(t, &SignIn{HasError: true, Address: "198.51.100.23", Agent: "UA/1.0", Device: "d1", Session: "x1", App: appID}, r.SignIn())
+			require.Equal(t, "success", r.Result())
+			require.Equal(t, "c1", r.Correlation())
+			require.Empty(t, r.Targets())
+			require.True(t, r.SignIn().PasswordKnown())
 			require.Equal(t, []string{"0"}, r.Field("signIn.errorCode").List)
 			require.True(t, r.Field("signIn.mfa").Absent)
 		}},
 		"a sign-in that failed": {unifiedSignIn("UserLoginFailed", fields{"ErrorNumber": "50126", "ResultStatus": "Success"}), func(t *testing.T, r *Record) {
-			require.Equal(t, "failure", r.Result)
-			require.Equal(t, 50126, r.SignIn.Error)
-			require.False(t, r.SignIn.PasswordKnown())
+			require.Equal(t, "failure", r.Result())
+			require.Equal(t, 50126, r.SignIn().Error)
+			require.False(t, r.SignIn().PasswordKnown())
 		}},
 		"a sign-in that failed and does not say why": {unifiedSignIn("UserLoginFailed", fields{"ErrorNumber": "0"}), func(t *testing.T, r *Record) {
-			require.False(t, r.SignIn.HasError)
-			require.False(t, r.SignIn.PasswordKnown())
+			require.False(t, r.SignIn().HasError)
+			require.False(t, r.SignIn().PasswordKnown())
 		}},
 		"a sign-in of nobody known": {unifiedSignIn("UserLoginFailed", fields{"ErrorNumber": "50034", "UserId": "Not Available", "UserKey": "Not Available",
 			"Actor": []any{entry("Not Available", 0), entry("Not Available", 5)}}), func(t *testing.T, r *Record) {
@@ -103,19 +103,19 @@ func TestUnifiedAuditRecords(t *testing.T) {
 			require.Empty(t, r.Actor.Type)
 		}},
 		"a sign-in without a number": {unifiedSignIn("UserLoggedIn", fields{"ErrorNumber": nil, "ClientIP": "[2001:db8::5]:4711"}), func(t *testing.T, r *Record) {
-			require.True(t, r.SignIn.PasswordKnown())
-			require.Equal(t, "2001:db8::5", r.SignIn.Address)
+			require.True(t, r.SignIn().PasswordKnown())
+			require.Equal(t, "2001:db8::5", r.SignIn().Address)
 		}},
 		"a role": {roleGiven(), func(t *testing.T, r *Record) {
 			require.Equal(t, "Add member to role", r.Operation)
-			require.Equal(t, "success", r.Result)
+			require.Equal(t, "success", r.Result())
 			require.Equal(t, Party{Type: User, ID: actorID, UPN: "avery@contoso.example", Home: tenantID}, r.Actor)
-			require.Len(t, r.Targets, 1)
-			require.Equal(t, Target{Type: "User", ID: targetID, UPN: "svc@contoso.example", Changes: r.Targets[0].Changes}, r.Targets[0])
+			require.Len(t, r.Targets(), 1)
+			require.Equal(t, Target{Type: "User", ID: targetID, UPN: "svc@contoso.example", Changes: r.Targets()[0].Changes}, r.Targets()[0])
 			ids, names := r.Roles()
 			require.Equal(t, []string{"62e90394-69f5-4237-9190-012177145e10"}, ids)
 			require.Equal(t, []string{"Global Administrator"}, names)
-			require.Nil(t, r.SignIn)
+			require.Nil(t, r.SignIn())
 		}},
 		"a service principal acts": {unifiedRecord("AzureActiveDirectory", "Add app role assignment to service principal.", fields{
 			"RecordType": 8, "UserKey": "Not Available", "UserId": "ServicePrincipal_" + actorID,
@@ -123,14 +123,14 @@ func TestUnifiedAuditRecords(t *testing.T) {
 			"Target": []any{entry("ServicePrincipal_"+targetID, 2), entry(targetID, 2), entry("ServicePrincipal", 2), entry("Graph", 1), entry("ServicePrincipal_"+actorID, 2), entry("Deployer", 1)},
 		}), func(t *testing.T, r *Record) {
 			require.Equal(t, Party{Type: ServicePrincipal, ID: actorID, AppID: appID, Name: "Deployer"}, r.Actor)
-			require.Equal(t, []Target{{Type: "ServicePrincipal", ID: targetID, Name: "Graph"}, {Type: "ServicePrincipal", ID: actorID, Name: "Deployer"}}, r.Targets)
+			require.Equal(t, []Target{{Type: "ServicePrincipal", ID: targetID, Name: "Graph"}, {Type: "ServicePrincipal", ID: actorID, Name: "Deployer"}}, r.Targets())
 		}},
 		"a policy": {unifiedRecord("AzureActiveDirectory", "Update authorization policy.", fields{
 			"Target":             []any{entry("AuthorizationPolicy_"+targetID, 2), entry(targetID, 2), entry("Other", 2), entry("Authorization Policy", 1)},
 			"ModifiedProperties": []any{fields{"Name": "PermissionGrantPolicyIdsAssignedToDefaultUserRole", "NewValue": "[\r\n  \"ManagePermissionGrantsForSelf.legacy\"\r\n]", "OldValue": "[]"}},
 		}), func(t *testing.T, r *Record) {
-			require.Equal(t, "Other", r.Targets[0].Type)
-			require.Equal(t, targetID, r.Targets[0].ID)
+			require.Equal(t, "Other", r.Targets()[0].Type)
+			require.Equal(t, targetID, r.Targets()[0].ID)
 			added, ok := r.ConsentPolicyLoosened()
 			require.True(t, ok)
 			require.Equal(t, []string{"ManagePermissionGrantsForSelf.legacy"}, added)
@@ -140,10 +140,10 @@ func TestUnifiedAuditRecords(t *testing.T) {
 			func(t *testing.T, r *Record) {
 				require.Equal(t, UnifiedExchange, r.Category)
 				require.Equal(t, "New-InboxRule", r.Operation)
-				require.Equal(t, "success", r.Result)
+				require.Equal(t, "success", r.Result())
 				require.Equal(t, Party{Type: User, UPN: "avery@contoso.example", Address: "198.51.100.23"}, r.Actor)
-				require.Equal(t, "InboxRule", r.Targets[0].Type)
-				require.Equal(t, "avery@contoso.example", r.Targets[0].UPN)
+				require.Equal(t, "InboxRule", r.Targets()[0].Type)
+				require.Equal(t, "avery@contoso.example", r.Targets()[0].UPN)
 				c, ok := r.Change("DeleteMessage")
 				require.True(t, ok)
 				require.Equal(t, "True", c.New)
@@ -153,7 +153,7 @@ func TestUnifiedAuditRecords(t *testing.T) {
 			func(t *testing.T, r *Record) {
 				require.Equal(t, "::1", r.Actor.Address)
 				require.Equal(t, Target{Type: "Mailbox", ID: targetID, UPN: "kim@contoso.example", Changes: []Change{{Name: "RuleActions"},
-					{Name: "RuleOperation", New: "AddMailboxRule"}, {Name: "Actions", New: `[{"ActionType":"Forward"}]`}}}, r.Targets[0])
+					{Name: "RuleOperation", New: "AddMailboxRule"}, {Name: "Actions", New: `[{"ActionType":"Forward"}]`}}}, r.Targets()[0])
 			}},
 		"an application reads mail": {unifiedRecord("Exchange", "MailItemsAccessed", fields{"RecordType": 50, "UserType": 5, "UserId": actorID, "UserKey": actorID, "AppId": appID, "MailboxOwnerUPN": "kim@contoso.example"}),
 			func(t *testing.T, r *Record) {
@@ -168,11 +168,11 @@ func TestUnifiedAuditRecords(t *testing.T) {
 			"SourceFileName": "a.docx", "TargetUserOrGroupName": "someone@elsewhere.example", "TargetUserOrGroupType": "Guest", "CorrelationId": "x"}),
 			func(t *testing.T, r *Record) {
 				require.Equal(t, UnifiedSharePoint, r.Category)
-				require.Equal(t, []Target{{Type: "File", Name: "https://contoso.example/a.docx"}, {Type: "Guest", UPN: "someone@elsewhere.example", Name: "someone@elsewhere.example"}}, r.Targets)
+				require.Equal(t, []Target{{Type: "File", Name: "https://contoso.example/a.docx"}, {Type: "Guest", UPN: "someone@elsewhere.example", Name: "someone@elsewhere.example"}}, r.Targets())
 			}},
 		"Teams": {unifiedRecord("MicrosoftTeams", "MemberAdded", nil), func(t *testing.T, r *Record) {
 			require.Equal(t, UnifiedGeneral, r.Category)
-			require.Empty(t, r.Targets)
+			require.Empty(t, r.Targets())
 		}},
 		"data loss prevention": {unifiedRecord("Exchange", "DlpRuleMatch", fields{"RecordType": 13}), func(t *testing.T, r *Record) { require.Equal(t, UnifiedDLP, r.Category) }},
 		"a category of its own": {unifiedRecord("SecurityComplianceCenter", "AlertTriggered", fields{"Category": "Policy", "Parameters": "-Identity x"}),
@@ -244,23 +244,23 @@ func TestSharedUnifiedRecords(t *testing.T) {
 		r, err := Decode(slices.Clone(lines.Bytes()), Defaults{})
 		require.NoError(t, err)
 		require.True(t, r.Decoded())
-		require.Contains(t, []string{"success", "failure"}, r.Result)
+		require.Contains(t, []string{"success", "failure"}, r.Result())
 		if strings.HasPrefix(r.Operation, "UserLog") {
 			signIns++
-			require.NotNil(t, r.SignIn)
-			require.True(t, r.SignIn.HasError)
-			require.Equal(t, r.SignIn.Error == 0, r.Result == "success")
+			require.NotNil(t, r.SignIn())
+			require.True(t, r.SignIn().HasError)
+			require.Equal(t, r.SignIn().Error == 0, r.Result() == "success")
 			require.NotEmpty(t, r.Actor.ID)
-			require.NotEmpty(t, r.SignIn.Address)
+			require.NotEmpty(t, r.SignIn().Address)
 			continue
 		}
 		if ids, _ := r.Roles(); len(ids) > 0 {
 			roles++
-			require.Equal(t, "User", r.Targets[0].Type)
-			require.NotEmpty(t, r.Targets[0].ID)
+			require.Equal(t, "User", r.Targets()[0].Type)
+			require.NotEmpty(t, r.Targets()[0].ID)
 		}
 		if r.Category != UnifiedGeneral {
-			require.NotEmpty(t, r.Targets)
+			require.NotEmpty(t, r.Targets())
 		}
 		require.False(t, strings.HasSuffix(r.Operation, "."))
 	}

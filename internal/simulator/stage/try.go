@@ -216,10 +216,10 @@ func fromRecords(c clock.Clock, emit func(*entra.Tenant, string, []byte, time.Ti
 // envelope writes what was decoded of a record in the form of Azure Monitor, whatever form the file had: the world
 // that it tells of is built from that.
 func envelope(r *record.Record) map[string]any {
-	properties := map[string]any{"id": r.ID, "result": r.Result, "correlationId": r.Correlation, "activityDateTime": r.Time.Format(time.RFC3339Nano),
+	properties := map[string]any{"id": r.ID, "result": r.Result(), "correlationId": r.Correlation(), "activityDateTime": r.Time.Format(time.RFC3339Nano),
 		"createdDateTime": r.Time.Format(time.RFC3339Nano), "resultReason": strings.Join(r.Field("properties.resultReason").List, " ")}
 	user := map[string]any{"id": r.Actor.ID, "userPrincipalName": r.Actor.UPN, "displayName": r.Actor.Name}
-	if r.SignIn != nil {
+	if r.SignIn() != nil {
 		properties["userId"], properties["userPrincipalName"], properties["userDisplayName"] = r.Actor.ID, r.Actor.UPN, r.Actor.Name
 	} else if r.Actor.Type == record.ServicePrincipal {
 		properties["initiatedBy"] = map[string]any{"app": map[string]any{"appId": r.Actor.AppID, "servicePrincipalId": r.Actor.ID, "displayName": r.Actor.Name}}
@@ -227,7 +227,7 @@ func envelope(r *record.Record) map[string]any {
 		properties["initiatedBy"] = map[string]any{"user": user}
 	}
 	var targets []any
-	for _, t := range r.Targets {
+	for _, t := range r.Targets() {
 		var changes []any
 		for _, c := range t.Changes {
 			changes = append(changes, map[string]any{"displayName": c.Name, "oldValue": jsonText(c.Old), "newValue": jsonText(c.New)})
