@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"slices"
 	"strings"
 
 	"cordon/detectors/sigma"
@@ -10,16 +9,18 @@ import (
 	"cordon/internal/record"
 )
 
-// describe says who did what to whom in a record that a rule matched, and the sentence for it. The texts are the
-// record's, and what they stand in is used for the next one: both hold until then.
+// describe says who did what to whom in a record that a rule matched, and the sentence for it. The texts are the record's and hold
+// as long as that does, until pack; the finding holds until the next.
 func (e *Engine) describe(v *event, position string) (*finding.Finding, []byte) {
 	rule := e.rules[v.rule]
 	f := &e.described
-	f.Rule, f.Mode, f.Tenant, f.Time, f.Suppressed = rule.Name, e.mode[v.rule], v.Tenant, v.Time, ""
-	f.Targets, f.Proof, f.Why = f.Targets[:0], f.Proof[:0], f.Why[:0]
+	*f = finding.Finding{Rule: rule.Name, Mode: e.mode[v.rule], Tenant: v.Tenant, Time: v.Time}
 	f.Actor = e.principal(v, v.Actor)
-	for _, t := range v.Targets() {
-		f.Targets = append(f.Targets, object(rule, v.Record, t))
+	if targets := v.Targets(); len(targets) > 0 {
+		f.Targets = e.targets.Take(len(targets))
+		for i, t := range targets {
+			f.Targets[i] = object(rule, v.Record, t)
+		}
 	}
 	f.Principal = f.Actor
 	switch {
@@ -31,9 +32,11 @@ func (e *Engine) describe(v *event, position string) (*finding.Finding, []byte) 
 		f.Principal = finding.Principal{Type: record.Tenant, ID: v.Tenant, Home: v.Tenant}
 	}
 	f.Level = levelFor(rule, f.Principal)
-	e.position[0] = position
-	f.Proof = append(f.Proof, proofOf(v, e.position[:]))
-	f.Why = e.why(v, f.Why)
+	positions := e.lists.Take(1)
+	positions[0] = position
+	f.Proof = e.proofs.Take(1)
+	f.Proof[0] = proofOf(v, positions)
+	f.Why = e.why(v)
 	e.says = fill(e.says[:0], sentence(rule), func(word string) string { return e.word(word, v, f) })
 	return f, e.says
 }
@@ -101,20 +104,21 @@ func proofOf(v *event, positions []string) finding.Proof {
 	return p
 }
 
-// why adds the clauses for whose sake the rule that looks holds, with what stood there.
-func (e *Engine) why(v *event, out []finding.Reason) []finding.Reason {
+// why are the clauses for whose sake the rule that looks holds, with what stood there.
+func (e *Engine) why(v *event) []finding.Reason {
 	e.because = e.rules[v.rule].Why(v, e.because[:0])
-	for _, r := range e.because {
-		values := r.Values
-		for i, value := range r.Values {
-			if clean := record.Clean(value); clean != value {
-				if &values[0] == &r.Values[0] {
-					values = slices.Clone(values)
-				}
-				values[i] = clean
-			}
+	if len(e.because) == 0 {
+		return nil
+	}
+	out := e.reasons.Take(len(e.because))
+	for i, r := range e.because {
+		out[i].Clause = r.Clause
+		if len(r.Values) > 0 {
+			out[i].Values = e.lists.Take(len(r.Values))
 		}
-		out = append(out, finding.Reason{Clause: r.Clause, Values: values})
+		for j, value := range r.Values {
+			out[i].Values[j] = record.Clean(value)
+		}
 	}
 	return out
 }

@@ -55,6 +55,7 @@ type Engine struct {
 	described finding.Finding
 	says      []byte
 	packed    []byte
+	packer    packer
 	because   []sigma.Reason
 	position  [1]string
 	out       []finding.Finding

@@ -143,7 +143,7 @@ func (e *Engine) reconsidered(s *single, v *event, by string) *kept {
 	f.Suppressed, f.Proof[0].Positions = by, was.Proof[0].Positions
 	s.packed, s.withdrawn = e.pack(f, says), ""
 	s.revision++
-	return e.told(s)
+	return e.publish(s, f)
 }
 
 // lost says that the rule that looks held as long as the principal was thought to be privileged, which he was not.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"cordon/detectors/sigma"
+	"cordon/internal/finding"
 )
 
 // single is a finding about one record: what revisions of the record and the watermark ask of it.
@@ -73,7 +74,7 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 			s.revision, s.withdrawn, s.size = 2, contradicted, full // as if they had come in the other order
 		}
 		k.singles = s
-		return e.told(s)
+		return e.publish(s, f)
 	}
 	if slices.Contains(s.sums, v.Sum()) {
 		return e.reconsidered(s, v, by) // the same record from another source, or read again
@@ -91,22 +92,25 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 		f.Suppressed, f.Proof[0].Positions = by, positions
 		s.packed, s.size, s.withdrawn = e.pack(f, says), v.Fullness(), ""
 		s.unconfirmed = s.unconfirmed && truth == sigma.TrueAbsent && !s.settled
-	} else {
-		was.Proof[0].Positions = positions
-		s.packed = e.pack(&was, []byte(was.Says))
+		s.revision++
+		return e.publish(s, f)
 	}
+	was.Proof[0].Positions = positions
+	s.packed = e.pack(&was, []byte(was.Says))
 	s.revision++
-	return e.told(s)
+	return e.publish(s, &was)
 }
 
-// told has the finding be published as it stands, and wait for the watermark if it should.
+// told has the finding be published as it stands.
 func (e *Engine) told(s *single) *kept {
-	if len(e.out) == cap(e.out) {
-		e.out = slices.Grow(e.out, 1)
-	}
-	e.out = e.out[:len(e.out)+1] // they are large: it is made where it stays
-	f := &e.out[len(e.out)-1]
-	e.retell(s, f)
+	f := e.finding(s)
+	return e.publish(s, &f)
+}
+
+// publish has what is packed be published, and wait for the watermark if it should.
+func (e *Engine) publish(s *single, f *finding.Finding) *kept {
+	e.complete(s, f)
+	e.out = append(e.out, *f)
 	e.watch(s, f)
 	e.buckets.touch(s.of)
 	return s.of

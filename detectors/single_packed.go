@@ -11,19 +11,37 @@ import (
 // where the watermark confirms it, and what has no pointers costs the garbage collector nothing. Its rule's part, its
 // revision and how it stands are not packed: those its single keeps.
 
-// pack makes a text of a finding and of what it says in a sentence; the texts may be a record's that will be written over.
+// packer writes texts, and knows whose they are.
+type packer struct {
+	writer
+	owners []owner
+}
+
+// owner is a text that is to be the one that was written, once it is known where that stays.
+type owner struct {
+	text *string
+	end  int
+}
+
+// pack makes a text of a finding and of what it says in a sentence. The finding's texts may be a record's that will be written
+// over: they are parts of what is packed afterwards.
 func (e *Engine) pack(f *finding.Finding, says []byte) string {
-	w := &writer{bytes: e.packed[:0]}
-	w.number(2 * uint64(len(f.Rule)+1+len(f.Proof[0].Record))) // its ID
-	w.bytes = append(append(append(w.bytes, f.Rule...), '/'), f.Proof[0].Record...)
-	w.plain(f.Level)
-	w.plain(f.Mode)
+	w := &e.packer
+	w.bytes, w.owners = w.bytes[:0], w.owners[:0]
+	p := &f.Proof[0]
+	size := len(f.Rule) + 1 + len(p.Record)
+	w.number(2 * uint64(size))
+	w.bytes = append(append(append(w.bytes, f.Rule...), '/'), p.Record...)
+	id := len(w.bytes)
+	w.plain(&f.Level)
+	w.plain(&f.Mode)
 	w.number(2 * uint64(len(says)))
 	w.bytes = append(w.bytes, says...)
-	w.plain(f.Tenant)
+	said := len(w.bytes)
+	w.plain(&f.Tenant)
 	w.time(f.Time)
-	w.principal(&f.Actor)
 	same := samePrincipal(&f.Actor, &f.Principal)
+	w.principal(&f.Actor)
 	w.flag(same)
 	if !same {
 		w.principal(&f.Principal)
@@ -31,28 +49,33 @@ func (e *Engine) pack(f *finding.Finding, says []byte) string {
 	w.number(uint64(len(f.Targets)))
 	for i := range f.Targets {
 		t := &f.Targets[i]
-		w.plain(t.Type)
-		w.plain(t.ID)
-		w.plain(t.UPN)
-		w.plain(t.Name)
-		w.plain(t.Operation)
+		for _, s := range [...]*string{&t.Type, &t.ID, &t.UPN, &t.Name, &t.Operation} {
+			w.plain(s)
+		}
 		w.flag(t.Child)
 		w.plains(t.KeyIDs)
 	}
-	w.plain(f.Suppressed)
+	w.plain(&f.Suppressed)
 	w.number(uint64(len(f.Why)))
 	for i := range f.Why {
-		w.plain(f.Why[i].Clause)
+		w.plain(&f.Why[i].Clause)
 		w.plains(f.Why[i].Values)
 	}
-	p := &f.Proof[0]
 	w.time(p.Time)
-	for _, s := range [...]string{p.Category, p.Operation, p.Result, p.Correlation, p.Principal, p.Label, p.Address, p.Country, p.Agent, p.Device, p.Session} {
+	for _, s := range [...]*string{&p.Category, &p.Operation, &p.Result, &p.Correlation, &p.Principal, &p.Label, &p.Address, &p.Country, &p.Agent, &p.Device, &p.Session} {
 		w.plain(s)
 	}
 	w.plains(p.Positions)
-	e.packed = w.bytes
-	return e.texts.Keep(w.bytes)
+	all := e.texts.Keep(w.bytes)
+	for _, o := range w.owners {
+		*o.text = all[o.end-len(*o.text) : o.end]
+	}
+	f.ID, f.Says = all[id-size:id], all[said-len(says):said]
+	p.Record = f.ID[len(f.Rule)+1:]
+	if same {
+		f.Principal = f.Actor
+	}
+	return all
 }
 
 func samePrincipal(a, b *finding.Principal) bool {
@@ -60,8 +83,8 @@ func samePrincipal(a, b *finding.Principal) bool {
 		a.Privileged == b.Privileged && len(a.Roles) == len(b.Roles)
 }
 
-func (w *writer) principal(p *finding.Principal) {
-	for _, s := range [...]string{p.Home, p.Type, p.ID, p.UPN, p.Name, p.AppID, string(p.Privileged)} {
+func (w *packer) principal(p *finding.Principal) {
+	for _, s := range [...]*string{&p.Home, &p.Type, &p.ID, &p.UPN, &p.Name, &p.AppID, (*string)(&p.Privileged)} {
 		w.plain(s)
 	}
 	w.plains(p.Roles)
@@ -75,11 +98,16 @@ func (e *Engine) finding(s *single) (f finding.Finding) {
 
 // retell makes of f what a single packs.
 func (e *Engine) retell(s *single, f *finding.Finding) {
-	rule := e.rules[s.rule]
 	*f = finding.Finding{}
+	e.complete(s, f)
+	e.unpack(&reader{bytes: s.packed}, f)
+}
+
+// complete adds what is not packed.
+func (e *Engine) complete(s *single, f *finding.Finding) {
+	rule := e.rules[s.rule]
 	f.Revision, f.Rule, f.Title, f.Kind, f.Techniques = s.revision, rule.Name, rule.Title, rule.Custom.Kind, rule.Techniques
 	f.Decisive, f.Playbook, f.Unconfirmed, f.Withdrawn, f.Count = rule.Custom.Decisive, rule.Custom.Playbook, s.unconfirmed, s.withdrawn, 1
-	e.unpack(&reader{bytes: s.packed}, f)
 }
 
 // unpack reads what pack wrote; r says whether it was that.
@@ -139,9 +167,10 @@ func (e *Engine) unpackTexts(r *reader) []string {
 }
 
 // plain writes a text as its bytes, so that the reader need not make it anew.
-func (w *writer) plain(s string) {
-	w.number(2 * uint64(len(s)))
-	w.bytes = append(w.bytes, s...)
+func (w *packer) plain(s *string) {
+	w.number(2 * uint64(len(*s)))
+	w.bytes = append(w.bytes, *s...)
+	w.owners = append(w.owners, owner{s, len(w.bytes)})
 }
 
 // plain reads what plain wrote: almost always a short text.
@@ -156,10 +185,10 @@ func (r *reader) plain() string {
 	return r.text()
 }
 
-func (w *writer) plains(all []string) {
+func (w *packer) plains(all []string) {
 	w.number(uint64(len(all)))
-	for _, s := range all {
-		w.plain(s)
+	for i := range all {
+		w.plain(&all[i])
 	}
 }
 

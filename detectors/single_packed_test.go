@@ -1,9 +1,12 @@
 package detectors
 
 import (
+	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"cordon/internal/finding"
 	"github.com/stretchr/testify/require"
@@ -14,6 +17,7 @@ import (
 func TestAPackedFindingIsTheSame(t *testing.T) {
 	e := shipped(t, known())
 	rapid.Check(t, func(r *rapid.T) {
+		var memory [][]byte // of the texts: it is written over
 		text := rapid.StringMatching(`.{0,5}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 		var fill func(v reflect.Value)
 		fill = func(v reflect.Value) {
@@ -24,7 +28,9 @@ func TestAPackedFindingIsTheSame(t *testing.T) {
 			}
 			switch v.Kind() {
 			case reflect.String:
-				v.SetString(text.Draw(r, "text"))
+				drawn := append([]byte(text.Draw(r, "text")), 0)
+				memory = append(memory, drawn)
+				v.SetString(unsafe.String(&drawn[0], len(drawn)-1))
 			case reflect.Bool:
 				v.SetBool(rapid.Bool().Draw(r, "flag"))
 			case reflect.Int:
@@ -46,13 +52,25 @@ func TestAPackedFindingIsTheSame(t *testing.T) {
 		}
 		var f finding.Finding
 		fill(reflect.ValueOf(&f).Elem())
+		if rapid.Bool().Draw(r, "acted himself") {
+			f.Principal = f.Actor
+		}
 		rule := e.rules[0]
 		f.Rule, f.Title, f.Kind, f.Techniques = rule.Name, rule.Title, rule.Custom.Kind, rule.Techniques
 		f.Decisive, f.Playbook, f.Count = rule.Custom.Decisive, rule.Custom.Playbook, 1
 		var proof finding.Proof
 		fill(reflect.ValueOf(&proof).Elem())
 		f.Proof, f.ID = []finding.Proof{proof}, f.Rule+"/"+proof.Record
+		f.Withdrawn = strings.Clone(f.Withdrawn)
+		want, err := json.Marshal(f)
+		require.NoError(r, err)
 		s := &single{packed: e.pack(&f, []byte(f.Says)), revision: f.Revision, unconfirmed: f.Unconfirmed, withdrawn: f.Withdrawn}
+		for _, m := range memory {
+			clear(m)
+		}
+		left, err := json.Marshal(f)
+		require.NoError(r, err)
+		require.Equal(r, string(want), string(left), "it is no longer the record's")
 		if got := e.finding(s); !reflect.DeepEqual(f, got) {
 			require.Equal(r, f, got)
 		}
