@@ -30,6 +30,8 @@ type Engine struct {
 	directory *directory.Directory
 	event     *event
 	found     *sigma.Candidates
+	category  string // of the record before
+	sight     *sight // its
 
 	records *keyed.Set[*kept]
 	origins origins
@@ -108,7 +110,11 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 	if !r.Decoded() {
 		return nil
 	}
-	s := e.sights[r.Category]
+	if r.Category != e.category || e.category == "" { // as the one before, as a rule
+		e.category = strings.Clone(r.Category)
+		e.sight = e.sights[e.category]
+	}
+	s := e.sight
 	if s == nil {
 		return nil
 	}

@@ -1,8 +1,12 @@
 package sigma
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"unicode"
 	"unicode/utf8"
+
+	"cordon/internal/record"
 )
 
 // maxText bounds a literal.
@@ -150,14 +154,30 @@ func (p *pattern) quickly(v string) (holds, sure bool) {
 	n := len(p.needle)
 	switch p.shape {
 	case whole, prefix:
-		for i := range min(n, len(v)) {
+		i, most := 0, min(n, len(v))
+		for ; i+8 <= most; i += 8 { // eight at a time, as long as that will do
+			if x, ascii := p.eight(v[i:]); !ascii {
+				break
+			} else if x != binary.LittleEndian.Uint64(p.needle[i:]) {
+				return false, true
+			}
+		}
+		for ; i < most; i++ {
 			if c := v[i]; p.low(c) != p.needle[i] {
 				return false, c < utf8.RuneSelf
 			}
 		}
 		return len(v) == n || p.shape == prefix && len(v) > n, true
 	case suffix:
-		for i := 1; i <= min(n, len(v)); i++ {
+		i, most := 0, min(n, len(v))
+		for ; i+8 <= most; i += 8 {
+			if x, ascii := p.eight(v[len(v)-i-8:]); !ascii {
+				break
+			} else if x != binary.LittleEndian.Uint64(p.needle[n-i-8:]) {
+				return false, true
+			}
+		}
+		for i++; i <= most; i++ {
 			if c := v[len(v)-i]; p.low(c) != p.needle[n-i] {
 				return false, c < utf8.RuneSelf
 			}
@@ -168,7 +188,20 @@ func (p *pattern) quickly(v string) (holds, sure bool) {
 	if !p.cased && 'a' <= first && first <= 'z' {
 		bit = 'a' - 'A'
 	}
-	for i := range len(v) {
+	i := 0
+	for ; i+8 <= len(v); i += 8 {
+		x := load(v[i:])
+		if x&highs != 0 {
+			return false, false
+		}
+		x = (x | ones*uint64(bit)) ^ ones*uint64(first)
+		for hits := (x - ones) &^ x & highs; hits != 0; hits &= hits - 1 { // and perhaps what stands behind one
+			if at := i + bits.TrailingZeros64(hits)/8; len(v)-at >= n && p.stands(v[at:at+n]) {
+				return true, true
+			}
+		}
+	}
+	for ; i < len(v); i++ {
 		c := v[i]
 		if c >= utf8.RuneSelf {
 			return false, false
@@ -178,6 +211,23 @@ func (p *pattern) quickly(v string) (holds, sure bool) {
 		}
 	}
 	return false, true
+}
+
+const ones, highs = 0x0101010101010101, 0x8080808080808080
+
+// load are the first eight bytes of v.
+func load(v string) uint64 {
+	_ = v[7]
+	return uint64(v[0]) | uint64(v[1])<<8 | uint64(v[2])<<16 | uint64(v[3])<<24 | uint64(v[4])<<32 | uint64(v[5])<<40 | uint64(v[6])<<48 | uint64(v[7])<<56
+}
+
+// eight are the first eight bytes of v as they are compared; ascii is false where one of them is not.
+func (p *pattern) eight(v string) (x uint64, ascii bool) {
+	x = load(v)
+	if !p.cased {
+		return record.Small(x), x&highs == 0
+	}
+	return x, x&highs == 0
 }
 
 func (p *pattern) stands(v string) bool {

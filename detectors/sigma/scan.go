@@ -7,7 +7,7 @@ import (
 	"cordon/internal/record"
 )
 
-// scanner looks for many texts in a value at once (Wu and Manber, "A fast algorithm for multi-pattern searching",
+// scanner looks for many texts in a value at once (after Wu and Manber, "A fast algorithm for multi-pattern searching",
 // 1994): most of the value is skipped, the more the longer the shortest text is. The texts are in small letters, the value may
 // have capitals of ASCII.
 type scanner struct {
@@ -28,9 +28,12 @@ const (
 
 // blockAt hashes the block before end, whatever the case of its letters.
 func blockAt(s []byte, end int) uint32 {
-	last := uint32(binary.LittleEndian.Uint16(s[end-2 : end]))
-	return ((uint32(s[end-3])<<16 | last) | 0x202020) * 0x9e3779b1 >> 20
+	first := uint32(binary.LittleEndian.Uint16(s[end-3 : end-1]))
+	return hashed(first | uint32(s[end-1])<<16)
 }
+
+// hashed is the hash of the block in the lower three bytes.
+func hashed(x uint32) uint32 { return (x<<8 | 0x20202000) * 0x9e3779b1 >> 20 }
 
 // isFolded says that s in small letters is text.
 func isFolded(s []byte, text string) bool {
@@ -68,7 +71,24 @@ func newScanner(rules map[string][]int32) *scanner {
 
 // find calls hit with the rules of every text that stands in value.
 func (s *scanner) find(value []byte, hit func(rules []int32)) {
-	for end := s.least; end <= len(value); {
+	// In whatever text that stands there, one block that is looked at lies within the first bytes, least in number. Where the next one
+	// lies does not depend on what is found in this: the machine looks at several at once.
+	every := s.least - block + 1
+	at := block
+	for ; at < len(value); at += every {
+		if int(s.shifts[hashed(binary.LittleEndian.Uint32(value[at-block:]))]) < every {
+			s.near(value, at, at+every, hit)
+		}
+	}
+	if at == len(value) && int(s.shifts[blockAt(value, at)]) < every {
+		s.near(value, at, at+1, hit)
+	}
+}
+
+// near looks for texts whose first bytes, least in number, end at from or behind, and before to.
+func (s *scanner) near(value []byte, from, to int, hit func(rules []int32)) {
+	to = min(to, len(value)+1)
+	for end := max(from, s.least); end < to; {
 		at := blockAt(value, end)
 		if shift := s.shifts[at]; shift > 0 {
 			end += int(shift)

@@ -26,6 +26,11 @@ func Clean(s string) string {
 
 // printable says that s is ASCII without control characters, as almost all names are.
 func printable(s string) bool {
+	for ; len(s) >= 8; s = s[8:] {
+		if x := eight(s); (x|(x+ones)|(x-ones*' '))&highs != 0 {
+			return false
+		}
+	}
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] >= 0x7f {
 			return false

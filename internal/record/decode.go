@@ -32,6 +32,9 @@ type Decoder struct {
 	targets []Target
 	changes []Change
 
+	category string // of the stored record before
+	kind     Kind   // its
+
 	identified []identity // of a unified audit record
 	id         []byte     // to write the record's ID in
 	ids        *strings.Builder
@@ -106,7 +109,10 @@ func (dec *Decoder) DecodeStored(raw []byte, known Stored) (*Record, error) {
 		return nil, err
 	}
 	r := &dec.rec
-	r.ID, r.Tenant, r.Category, r.kind, r.Time, r.Clamped = known.ID, known.Tenant, known.Category, KindOf(known.Category), known.Time, known.Clamped
+	if known.Category != dec.category || dec.category == "" { // as the one before, as a rule
+		dec.category, dec.kind = strings.Clone(known.Category), KindOf(known.Category)
+	}
+	r.ID, r.Tenant, r.Category, r.kind, r.Time, r.Clamped = known.ID, known.Tenant, known.Category, dec.kind, known.Time, known.Clamped
 	r.revision = known.revision
 	dec.read()
 	return r, nil

@@ -221,19 +221,27 @@ func readRevision(s string) (r revision, ok bool) {
 	return r, r.summed
 }
 
-// hexadecimal reads a number as strconv does, at a third of the steps: two are read for each record.
+// hexadecimal reads a number as strconv does, at a fifth of the steps: two are read for each record.
 func hexadecimal(s string) (n uint64, ok bool) {
+	every := uint8(0)
 	for i := range len(s) {
-		c := s[i] - '0'
-		if c > 9 {
-			if c = s[i] - 'a' + 10; c < 10 || c > 15 {
-				return 0, false
-			}
-		}
-		n = n<<4 | uint64(c)
+		digit := digits16[s[i]]
+		every |= digit
+		n = n<<4 | uint64(digit&15)
 	}
-	return n, 0 < len(s) && len(s) <= 16
+	return n, every < 16 && 0 < len(s) && len(s) <= 16
 }
+
+// digits16 are the values of digits, 16 and more of what is none.
+var digits16 = func() (of [256]uint8) {
+	for c := range of {
+		of[c] = 16
+	}
+	for value, c := range []byte("0123456789abcdef") {
+		of[c] = uint8(value)
+	}
+	return of
+}()
 
 func one(header map[string][]string, name string) string {
 	if v := header[name]; len(v) > 0 {
@@ -244,7 +252,7 @@ func one(header map[string][]string, name string) string {
 
 // storedTime reads what Headers wrote.
 func storedTime(s string) (time.Time, error) {
-	if strings.HasSuffix(s, "Z") && strings.Contains(s, "T") {
+	if len(s) > 10 && s[10] == 'T' && s[len(s)-1] == 'Z' {
 		if t, ok := plainTime(s); ok {
 			return t, nil
 		}

@@ -10,17 +10,26 @@ import (
 
 // ASCII says that s has no other characters.
 func ASCII(s string) bool {
-	const highs = 0x8080808080808080
-	for ; len(s) >= 8; s = s[8:] {
-		if (uint64(s[0])|uint64(s[1])<<8|uint64(s[2])<<16|uint64(s[3])<<24|uint64(s[4])<<32|uint64(s[5])<<40|uint64(s[6])<<48|uint64(s[7])<<56)&highs != 0 {
-			return false
+	if len(s) < 8 {
+		high := byte(0)
+		for i := range len(s) {
+			high |= s[i]
 		}
+		return high < 0x80
 	}
-	high := byte(0)
-	for i := range len(s) {
-		high |= s[i]
+	high := eight(s[len(s)-8:]) // the last may have been looked at already
+	for ; len(s) > 8; s = s[8:] {
+		high |= eight(s)
 	}
-	return high < 0x80
+	return high&highs == 0
+}
+
+const ones, highs = 0x0101010101010101, 0x8080808080808080
+
+// eight are the first bytes of s.
+func eight(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // is says that s in lower case is word, which is lower-case ASCII.
@@ -112,15 +121,21 @@ func AppendLower(to []byte, s string) []byte {
 // FoldASCII makes small letters of a text's, eight at a time, and tells how many bytes it has done: all, or up to somewhere
 // before the first that is not ASCII.
 func FoldASCII(s []byte) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(s); i += 8 {
 		x := binary.LittleEndian.Uint64(s[i:])
 		if x&highs != 0 {
 			return i
 		}
-		capital := (x + ones*(0x80-'A')) &^ (x + ones*(0x7f-'Z')) & highs
-		binary.LittleEndian.PutUint64(s[i:], x|capital>>2)
+		binary.LittleEndian.PutUint64(s[i:], Small(x))
+	}
+	if last := len(s) - 8; i > 0 && i < len(s) { // some of the last eight are small already
+		x := binary.LittleEndian.Uint64(s[last:])
+		if x&highs != 0 {
+			return i
+		}
+		binary.LittleEndian.PutUint64(s[last:], Small(x))
+		return len(s)
 	}
 	for ; i < len(s) && s[i] < 0x80; i++ {
 		if c := s[i]; c-'A' < 26 {
@@ -128,6 +143,12 @@ func FoldASCII(s []byte) int {
 		}
 	}
 	return i
+}
+
+// Small are eight bytes of ASCII in small letters.
+func Small(x uint64) uint64 {
+	capital := (x + ones*(0x80-'A')) &^ (x + ones*(0x7f-'Z')) & highs
+	return x | capital>>2
 }
 
 // isGUID says that s has a GUID's form.
