@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"cordon/internal/record"
+	"cordon/internal/tape"
 )
 
 // translations are what no path says: names that stand for several members, or for a value in other words. Keys are
@@ -26,6 +27,24 @@ var translations = map[string]Reader{
 	"unified.outcome":    unifiedOutcome,
 }
 
+// The members that they read.
+var (
+	nActivityDisplayName    = tape.NameOf("activityDisplayName")
+	nActivityStatusValue    = tape.NameOf("ActivityStatusValue")
+	nAuthenticationProtocol = tape.NameOf("authenticationProtocol")
+	nCaller                 = tape.NameOf("caller")
+	nCategory               = tape.NameOf("category")
+	nCategoryValue          = tape.NameOf("CategoryValue")
+	nLocation               = tape.NameOf("location")
+	nOriginalTransferMethod = tape.NameOf("originalTransferMethod")
+	nResourceProviderValue  = tape.NameOf("ResourceProviderValue")
+	nResultDescription      = tape.NameOf("resultDescription")
+	nResultReason           = tape.NameOf("resultReason")
+	nResultStatus           = tape.NameOf("ResultStatus")
+	nResultType             = tape.NameOf("resultType")
+	nStatus                 = tape.NameOf("status")
+)
+
 // What more than one of them reads.
 var (
 	failureReason     = record.Path("status.failureReason")
@@ -37,7 +56,7 @@ var (
 func operation(r *record.Record, out []string) []string {
 	from := len(out)
 	out = append(out, r.Operation)
-	if name := record.NormalOperation(r.Text("activityDisplayName")); name != "" && !strings.EqualFold(name, r.Operation) {
+	if name := record.NormalOperation(r.Text(nActivityDisplayName)); name != "" && !strings.EqualFold(name, r.Operation) {
 		out = append(out, name)
 	}
 	for _, name := range out[from:] {
@@ -50,7 +69,7 @@ func operation(r *record.Record, out []string) []string {
 
 func initiator(r *record.Record, out []string) []string {
 	from := len(out)
-	return names(append(out, r.Actor.UPN, r.Actor.ID, r.Actor.Name, r.Actor.AppID, r.Text("caller")), from)
+	return names(append(out, r.Actor.UPN, r.Actor.ID, r.Actor.Name, r.Actor.AppID, r.Text(nCaller)), from)
 }
 
 func target(r *record.Record, out []string) []string {
@@ -78,12 +97,12 @@ func names(list []string, from int) []string {
 
 func auditOutcome(r *record.Record, out []string) []string {
 	from := len(out)
-	return names(append(out, r.Result(), r.Text("resultReason")), from)
+	return names(append(out, r.Result(), r.Text(nResultReason)), from)
 }
 
 func auditCategory(r *record.Record, out []string) []string {
 	from := len(out)
-	return names(append(out, r.Text("category"), r.Envelope("category"), r.Category), from)
+	return names(append(out, r.Text(nCategory), r.Envelope(nCategory), r.Category), from)
 }
 
 // signInOutcome is what the portal shows as status, and what the record's status says more.
@@ -98,12 +117,12 @@ func signInCode(r *record.Record, out []string) []string {
 	if code := r.ErrorCode(); code != "" {
 		return append(out, code)
 	}
-	return names(append(out, r.Text("resultType")), from)
+	return names(append(out, r.Text(nResultType)), from)
 }
 
 func signInDescription(r *record.Record, out []string) []string {
 	from := len(out)
-	out = failureReason(r, append(out, r.Envelope("resultDescription"), r.Text("resultDescription")))
+	out = failureReason(r, append(out, r.Envelope(nResultDescription), r.Text(nResultDescription)))
 	return names(additionalDetails(r, out), from)
 }
 
@@ -116,7 +135,7 @@ var protocols = map[string]string{
 
 func signInProtocol(r *record.Record, out []string) []string {
 	from := len(out)
-	for _, said := range [...]string{r.Text("authenticationProtocol"), r.Text("originalTransferMethod")} {
+	for _, said := range [...]string{r.Text(nAuthenticationProtocol), r.Text(nOriginalTransferMethod)} {
 		if said == "" || strings.EqualFold(said, "none") {
 			continue
 		}
@@ -127,7 +146,7 @@ func signInProtocol(r *record.Record, out []string) []string {
 
 func signInPlace(r *record.Record, out []string) []string {
 	from := len(out)
-	return names(append(out, r.Envelope("location"), r.Country()), from)
+	return names(append(out, r.Envelope(nLocation), r.Country()), from)
 }
 
 var message = record.Path("properties.message")
@@ -141,7 +160,7 @@ var eventCategory = record.Path("properties.eventCategory")
 
 func activityCategory(r *record.Record, out []string) []string {
 	from := len(out)
-	return names(append(eventCategory(r, out), r.Category, r.Envelope("CategoryValue")), from)
+	return names(append(eventCategory(r, out), r.Category, r.Envelope(nCategoryValue)), from)
 }
 
 var (
@@ -154,7 +173,7 @@ func activityProvider(r *record.Record, out []string) []string {
 	from := len(out)
 	first, _, _ := strings.Cut(r.Operation, "/")
 	out = providerValue(r, provider(r, out))
-	return names(append(out, r.Envelope("ResourceProviderValue"), first), from)
+	return names(append(out, r.Envelope(nResourceProviderValue), first), from)
 }
 
 var (
@@ -165,10 +184,10 @@ var (
 func activityOutcome(r *record.Record, out []string) []string {
 	from := len(out)
 	out = statusValue(r, resultType(r, out))
-	return names(append(out, r.Envelope("status"), r.Envelope("ActivityStatusValue"), r.Result()), from)
+	return names(append(out, r.Envelope(nStatus), r.Envelope(nActivityStatusValue), r.Result()), from)
 }
 
 func unifiedOutcome(r *record.Record, out []string) []string {
 	from := len(out)
-	return names(append(out, r.Text("ResultStatus"), r.Result()), from)
+	return names(append(out, r.Text(nResultStatus), r.Result()), from)
 }

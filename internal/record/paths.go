@@ -117,18 +117,11 @@ func said(v tape.Value, out []string) []string {
 	}
 }
 
-// Text is the first of the named members that is a plain value and not empty, in the properties, else at the top.
-func (r *Record) Text(names ...string) string {
-	for _, name := range names {
-		if s := text(r.value(tape.NameOf(name))); s != "" {
-			return s
-		}
-	}
-	return ""
-}
+// Text is a member that is a plain value, in the properties, else at the top; "" where there is none.
+func (r *Record) Text(name tape.Name) string { return text(r.value(name)) }
 
 // Envelope is a plain value at the record's top, whatever its properties say.
-func (r *Record) Envelope(name string) string { return text(r.root.Find(name)) }
+func (r *Record) Envelope(name tape.Name) string { return text(r.root.FindName(name)) }
 
 // Says makes a field's values: absent if all of them are empty.
 func Says(list ...string) Values { return of(slices.Clone(list)) }

@@ -3,6 +3,7 @@ package record
 import (
 	"testing"
 
+	"cordon/internal/tape"
 	"github.com/stretchr/testify/require"
 )
 
@@ -37,6 +38,6 @@ func TestPathsEndInTextToo(t *testing.T) {
 	_, ok = Fact("a.b")
 	require.False(t, ok)
 	require.Contains(t, FactNames(), "actor.id")
-	require.Equal(t, "5", r.Text("none", "n"))
-	require.Equal(t, "FR", r.Envelope("Location"))
+	require.Equal(t, "5", r.Text(tape.NameOf("n")))
+	require.Equal(t, "FR", r.Envelope(tape.NameOf("Location")))
 }

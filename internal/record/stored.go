@@ -151,7 +151,7 @@ func (dec *Decoder) FromLogs(header map[string][]string, data []byte) (r *Record
 		return dec.fromBytes(header, data)
 	}
 	position, rest, _ = strings.Cut(rest, " ")
-	known, err := readFacts(id, rest)
+	known, err := readFacts(id, rest, strings.IndexByte(facts, '%') >= 0)
 	if err != nil {
 		return nil, "", fmt.Errorf("reading a stored record's header %s: %w", HeaderRecord, err)
 	}
@@ -177,20 +177,19 @@ func (dec *Decoder) fromBytes(header map[string][]string, data []byte) (*Record,
 	return r, position, err
 }
 
-// readFacts reads what facts wrote, but for the position.
-func readFacts(id, rest string) (known Stored, err error) {
+// readFacts reads what facts wrote, but for the position. escaped says that something in it may be.
+func readFacts(id, rest string, escaped bool) (known Stored, err error) {
 	at, rest, _ := strings.Cut(rest, " ")
 	tenant, rest, _ := strings.Cut(rest, " ")
 	category, marks, _ := strings.Cut(rest, " ")
 	known.Time, err = storedTime(at)
-	if err == nil {
-		known.ID, err = UnescapeHeader(id)
-	}
-	if err == nil {
-		known.Tenant, err = UnescapeHeader(tenant)
-	}
-	if err == nil {
-		known.Category, err = UnescapeHeader(category)
+	known.ID, known.Tenant, known.Category = id, tenant, category
+	if escaped {
+		for _, s := range [...]*string{&known.ID, &known.Tenant, &known.Category} {
+			if err == nil {
+				*s, err = UnescapeHeader(*s)
+			}
+		}
 	}
 	for marks != "" {
 		var mark string

@@ -14,13 +14,31 @@ const (
 )
 
 // Name is a member's name, made ready to be looked for.
-type Name struct {
-	text string
-	tag  uint16
+type Name struct{ *wanted }
+
+type wanted struct {
+	text        string
+	first, last uint64 // eight bytes of it; of a shorter one last is all of it
+	tag         uint16
 }
 
 // NameOf makes a name ready.
-func NameOf(text string) Name { return Name{text, tagOf(text)} }
+func NameOf(text string) Name {
+	n := want(text)
+	return Name{&n}
+}
+
+func want(text string) (n wanted) {
+	n.text, n.tag = text, tagOf(text)
+	if len(text) < 8 {
+		for i := range len(text) {
+			n.last |= uint64(text[i]) << (8 * i)
+		}
+	} else {
+		n.first, n.last = load([]byte(text), 0), load([]byte(text), len(text)-8)
+	}
+	return n
+}
 
 // String is the name as it was given.
 func (n Name) String() string { return n.text }
@@ -93,7 +111,10 @@ func (d *Doc) build(object uint32) {
 
 // Find returns an object's member by name, whatever its case in ASCII; the exact spelling wins, then the first. A name
 // that is written with escapes is found by its exact spelling alone.
-func (v Value) Find(name string) Value { return v.FindName(NameOf(name)) }
+func (v Value) Find(name string) Value {
+	n := want(name)
+	return v.FindName(Name{&n})
+}
 
 // FindName is Find by a name that was made ready.
 func (v Value) FindName(name Name) Value {
@@ -117,7 +138,7 @@ func (v Value) FindName(name Name) Value {
 	for i := d.index.heads[t.from+uint32(name.tag)&t.mask]; i != 0; {
 		n := &d.nodes[i]
 		if n.tag == name.tag {
-			switch d.compare(n, name.text) {
+			switch d.compare(n, name) {
 			case exact:
 				found = Value{d, i + 1}
 			case alike:
@@ -136,7 +157,7 @@ func (v Value) FindName(name Name) Value {
 func (d *Doc) through(i, end uint32, flat bool, name Name) (folded Value) {
 	for i < end {
 		if n := &d.nodes[i]; n.tag == name.tag {
-			switch d.compare(n, name.text) {
+			switch d.compare(n, name) {
 			case exact:
 				return Value{d, i + 1}
 			case alike:
@@ -162,11 +183,23 @@ const (
 )
 
 // compare is called for names of one hash.
-func (d *Doc) compare(n *node, text string) likeness {
-	if n.marks&escaped == 0 && string(d.src[n.start:n.end]) == text {
-		return exact
+func (d *Doc) compare(n *node, name Name) likeness {
+	from, to := int(n.start), int(n.end)
+	if size := to - from; size == len(name.text) && n.marks&escaped == 0 {
+		switch {
+		case size < 8 && to >= 8:
+			if load(d.src, to-8)>>(64-8*size) == name.last {
+				return exact
+			}
+		case size >= 8 && size <= 16:
+			if load(d.src, from) == name.first && load(d.src, to-8) == name.last {
+				return exact
+			}
+		case string(d.src[from:to]) == name.text:
+			return exact
+		}
 	}
-	return d.alike(n, text)
+	return d.alike(n, name.text)
 }
 
 // alike compares what is not the same byte by byte.
