@@ -85,7 +85,7 @@ func NewEngine(rules []*sigma.Rule, d *directory.Directory, options ...Option) (
 // Engine returns an engine that has seen nothing yet.
 func (p *Plan) Engine(d *directory.Directory) *Engine {
 	e := &Engine{Plan: p, directory: d, event: newEvent(p, d), found: sigma.NewCandidates(), records: keyed.New[*kept](), origins: origins{by: map[string]*origin{}}, slots: map[string]*slot{},
-		made: map[place][]string{}, facts: newFacts(), tenants: map[string]string{}, changed: map[*slot]bool{}, silenced: map[string]int{}, suppressed: map[SuppressedBy]int{}}
+		made: map[place][]string{}, facts: facts{}, tenants: map[string]string{}, changed: map[*slot]bool{}, silenced: map[string]int{}, suppressed: map[SuppressedBy]int{}}
 	for _, c := range p.correlations {
 		e.windows = append(e.windows, sigma.NewCorrelator(c.rule.Name, c.over, len(c.above) > 0))
 		e.windows[len(e.windows)-1].Reach(c.reach)
@@ -159,8 +159,9 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 // observe learns from a record what it says of roles. Who else has learnt it before does not matter: the engine's snapshot
 // must say it, and what it makes grave must be looked at.
 func (e *Engine) observe(r *record.Record) {
-	var fresh []directory.Fact
-	for _, f := range e.directory.Observe(r) {
+	said := e.directory.Observe(r)
+	fresh := said[:0]
+	for _, f := range said {
 		is, first := e.facts.add(f)
 		if !is {
 			continue

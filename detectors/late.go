@@ -3,6 +3,7 @@ package detectors
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,35 +19,63 @@ import (
 // shard looks at those again, with engine.again set, so that the findings are those of the order in which it happened.
 
 // facts are those that an engine has learnt.
-type facts struct {
-	said  map[saying]struct{}
-	first map[holding]time.Time // the earliest that was said of it
-}
+type facts map[holding]*sayings
 
-type saying struct {
-	record string
-	of     holding
-}
-
+// holding is somebody's role in a tenant.
 type holding struct {
 	tenant, key string
 	role        directory.Role
 }
 
-func newFacts() facts { return facts{map[saying]struct{}{}, map[holding]time.Time{}} }
+// sayings are what records have said of one.
+type sayings struct {
+	first   time.Time // the earliest of them
+	records []string
+	many    map[string]bool // the records, once they are
+}
+
+// fewSayings are looked through one by one.
+const fewSayings = 8
+
+func (s *sayings) by(record string) bool {
+	if s.many != nil {
+		return s.many[record]
+	}
+	return slices.Contains(s.records, record)
+}
+
+func (s *sayings) add(record string) {
+	if s.many != nil {
+		s.many[record] = true
+		return
+	}
+	if s.records = append(s.records, record); len(s.records) <= fewSayings {
+		return
+	}
+	s.many = map[string]bool{}
+	for _, r := range s.records {
+		s.many[r] = true
+	}
+	s.records = nil
+}
 
 // add says whether a fact was new, and whether it lies before all that was known of who held the role: then it says
 // something about all that came before it, else about what follows it alone.
 func (all facts) add(f directory.Fact) (fresh, first bool) {
 	of := holding{f.Tenant, f.Key, f.Role}
-	if _, had := all.said[saying{f.Record, of}]; had {
+	said := all[of]
+	if said == nil {
+		all[of] = &sayings{first: f.At, records: []string{f.Record}}
+		return true, true
+	}
+	if said.by(f.Record) {
 		return false, false
 	}
-	all.said[saying{f.Record, of}] = struct{}{}
-	if at, known := all.first[of]; known && !f.At.Before(at) {
+	said.add(f.Record)
+	if !f.At.Before(said.first) {
 		return true, false
 	}
-	all.first[of] = f.At
+	said.first = f.At
 	return true, true
 }
 

@@ -132,14 +132,20 @@ func (d *Directory) Observe(r *record.Record) (said []Fact) {
 	if len(roles) == 0 || r.Result() == "failure" {
 		return nil
 	}
+	tenant, id := "", "" // a Decoder writes its texts over
 	for _, target := range r.Targets() {
 		if !strings.EqualFold(target.Type, "User") && !strings.EqualFold(target.Type, "ServicePrincipal") {
 			continue
 		}
+		if id == "" {
+			tenant, id = strings.ToLower(strings.Clone(r.Tenant)), strings.Clone(r.ID)
+			said = make([]Fact, 0, 2*len(roles))
+		}
+		keys := [...]string{strings.ToLower(strings.Clone(target.ID)), strings.ToLower(strings.Clone(target.UPN))}
 		for _, role := range roles {
-			for _, key := range []string{target.ID, target.UPN} {
+			for _, key := range keys {
 				if key != "" {
-					said = append(said, Fact{Tenant: strings.ToLower(strings.Clone(r.Tenant)), Key: strings.ToLower(strings.Clone(key)), At: r.Time, Role: role, Held: held, Record: strings.Clone(r.ID)})
+					said = append(said, Fact{Tenant: tenant, Key: key, At: r.Time, Role: role, Held: held, Record: id})
 				}
 			}
 		}
