@@ -10,11 +10,11 @@ import (
 )
 
 // describe says who did what to whom in a record that a rule matched, and the sentence for it. The texts are the record's and hold
-// as long as that does, until pack; the finding holds until the next.
+// as long as that does, until pack; the finding holds until publish, and the next.
 func (e *Engine) describe(v *event, position string) (*finding.Finding, []byte) {
 	rule := e.rules[v.rule]
-	f := &e.described
-	*f = finding.Finding{Rule: rule.Name, Mode: e.mode[v.rule], Tenant: v.Tenant, Time: v.Time}
+	f := e.next()
+	f.Rule, f.Mode, f.Tenant, f.Time = rule.Name, e.mode[v.rule], v.Tenant, v.Time
 	f.Actor = e.principal(v, v.Actor)
 	if targets := v.Targets(); len(targets) > 0 {
 		f.Targets = e.targets.Take(len(targets))

@@ -54,14 +54,13 @@ type Engine struct {
 	suppressed map[SuppressedBy]int
 
 	// What is made of one record, in memory that is used for the next.
-	described finding.Finding
-	says      []byte
-	packed    []byte
-	packer    packer
-	because   []sigma.Reason
-	position  [1]string
-	out       []finding.Finding
-	turned    []finding.Finding
+	says     []byte
+	packed   []byte
+	packer   packer
+	because  []sigma.Reason
+	position [1]string
+	out      []finding.Finding
+	turned   []finding.Finding
 	// What stays.
 	texts   pieces.Texts
 	lists   pieces.Of[string]

@@ -17,7 +17,9 @@ type opened struct {
 // waits are unconfirmed findings, by the watermark that may confirm them. What is asked of them costs as much as what is
 // due, however many wait.
 type waits struct {
-	by map[carried]*queue // tenants in small letters
+	by   map[carried]*queue // tenants in small letters
+	last carried            // that was put, its tenant as it was written
+	into *queue             // where to
 }
 
 // queue has the earliest finding first. One that waits no longer, or waits elsewhere, is passed over when its turn comes.
@@ -58,15 +60,17 @@ func (w *waits) put(of string, t turn, f *finding.Finding, settled bool) {
 		is.queue = nil
 		return
 	}
-	key := carried{strings.ToLower(f.Tenant), of}
-	q := w.by[key]
-	if q == nil {
-		if w.by == nil {
-			w.by = map[carried]*queue{}
+	if w.into == nil || w.last.category != of || w.last.tenant != f.Tenant {
+		key := carried{strings.ToLower(f.Tenant), strings.Clone(of)}
+		if w.by[key] == nil {
+			if w.by == nil {
+				w.by = map[carried]*queue{}
+			}
+			w.by[key] = &queue{carried: key}
 		}
-		q = &queue{carried: key}
-		w.by[key] = q
+		w.last, w.into = carried{strings.Clone(f.Tenant), key.category}, w.by[key]
 	}
+	q := w.into
 	t.at = f.Time.UnixNano()
 	if is.queue == q && is.at == t.at {
 		return

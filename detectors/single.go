@@ -95,22 +95,34 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 		s.revision++
 		return e.publish(s, f)
 	}
-	was.Proof[0].Positions = positions
-	s.packed = e.pack(&was, []byte(was.Says))
+	f := e.next()
+	*f = was
+	f.Proof[0].Positions = positions
+	s.packed = e.pack(f, []byte(was.Says))
 	s.revision++
-	return e.publish(s, &was)
+	return e.publish(s, f)
 }
 
 // told has the finding be published as it stands.
 func (e *Engine) told(s *single) *kept {
-	f := e.finding(s)
-	return e.publish(s, &f)
+	f := e.next()
+	e.retell(s, f)
+	return e.publish(s, f)
 }
 
-// publish has what is packed be published, and wait for the watermark if it should.
+// next is where the next finding to publish is made: they are large.
+func (e *Engine) next() *finding.Finding {
+	n := len(e.out)
+	e.out = slices.Grow(e.out, 1)
+	f := &e.out[:n+1][n]
+	*f = finding.Finding{}
+	return f
+}
+
+// publish has what is packed, and stands where next said, be published, and wait for the watermark if it should.
 func (e *Engine) publish(s *single, f *finding.Finding) *kept {
 	e.complete(s, f)
-	e.out = append(e.out, *f)
+	e.out = e.out[:len(e.out)+1]
 	e.watch(s, f)
 	e.buckets.touch(s.of)
 	return s.of

@@ -6,12 +6,16 @@ package pieces
 import "strings"
 
 const (
-	ofText   = 32 << 10 // bytes
+	ofText   = 8 << 10 // bytes of the first piece; each is twice as large as the one before
+	mostText = 128 << 10
 	ofThings = 64
 )
 
 // Texts keeps texts.
-type Texts struct{ piece *strings.Builder }
+type Texts struct {
+	piece *strings.Builder
+	size  int
+}
 
 // Keep is a text that stays.
 func (t *Texts) Keep(s []byte) string {
@@ -19,8 +23,8 @@ func (t *Texts) Keep(s []byte) string {
 		return ""
 	}
 	if t.piece == nil || t.piece.Cap()-t.piece.Len() < len(s) {
-		t.piece = &strings.Builder{}
-		t.piece.Grow(max(ofText, len(s)))
+		t.piece, t.size = &strings.Builder{}, max(ofText, min(2*t.size, mostText))
+		t.piece.Grow(max(t.size, len(s)))
 	}
 	from := t.piece.Len()
 	t.piece.Write(s) // there is room: what was given out stays where it is

@@ -132,9 +132,8 @@ var factFields = []struct {
 		return out
 	}},
 	{"signIn.mfa", func(r *Record, out []string) []string {
-		s := r.SignIn()
-		known := s != nil && s.MFA != MFAUnknown
-		return yesNo(out, known, known && s.MFA == MFAYes)
+		proved, _ := r.MFA()
+		return yesNo(out, proved != MFAUnknown, proved == MFAYes)
 	}},
 }
 

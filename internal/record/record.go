@@ -136,10 +136,6 @@ type SignIn struct {
 	Device   string
 	Session  string
 	App      string
-	// MFA says whether a second factor was used: Yes, No, or Unknown while the record carries no details.
-	MFA MFA
-	// Previously says that the factor came as a claim in a token and was not asked for in this sign-in.
-	Previously bool
 }
 
 // MFA says whether a sign-in proved a second factor.

@@ -76,7 +76,6 @@ func (r *Record) readSignIn() SignIn {
 	if r.byApplication() {
 		s.App = first(text(r.value(nResourceDisplayName)), s.App)
 	}
-	s.MFA, s.Previously = r.mfa(r.value(nStatus))
 	return s
 }
 
@@ -110,9 +109,13 @@ func multiFactor(requirement string) bool {
 	return n == len(word)
 }
 
-// mfa says whether a second factor was proved. authenticationDetails is often empty when a record is first
-// written: then nothing is known, and only a revision can say No.
-func (r *Record) mfa(status tape.Value) (mfa MFA, previously bool) {
+// MFA says whether a second factor was proved, and whether it came as a claim in a token and was not asked for in this
+// sign-in. authenticationDetails is often empty when a record is first written: then nothing is known, and only a revision
+// can say No.
+func (r *Record) MFA() (proved MFA, previously bool) {
+	if r.kind != KindSignIn {
+		return MFAUnknown, false
+	}
 	steps := 0 // an empty text in place of the details says as little as none
 	for _, step := range elements(r.value(nAuthenticationDetails)) {
 		if step = unwrap(step); step.Kind() != tape.Object {
@@ -135,7 +138,7 @@ func (r *Record) mfa(status tape.Value) (mfa MFA, previously bool) {
 			}
 		}
 	}
-	additional := text(find(status, nAdditionalDetails))
+	additional := text(find(r.value(nStatus), nAdditionalDetails))
 	for _, said := range [...]string{"mfa requirement satisfied by", "mfa completed in azure ad"} {
 		if says(additional, said) {
 			return MFAYes, says(additional, "claim")

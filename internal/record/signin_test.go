@@ -41,8 +41,9 @@ func TestSecondFactor(t *testing.T) {
 			properties(f)["authenticationDetails"] = c.details
 			properties(f)["status"] = fields{"errorCode": 0, "additionalDetails": c.additional}
 			r := decode(t, f, Defaults{})
-			require.Equal(t, c.want, r.SignIn().MFA)
-			require.Equal(t, c.previously, r.SignIn().Previously)
+			proved, previously := r.MFA()
+			require.Equal(t, c.want, proved)
+			require.Equal(t, c.previously, previously)
 			require.Equal(t, c.want == MFAUnknown, r.Field("signIn.mfa").Absent)
 		})
 	}

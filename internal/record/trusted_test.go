@@ -46,7 +46,8 @@ func alike(t require.TestingT, want, got *Record) {
 // everything is all that can be asked of a record.
 func everything(r *Record) (all []string) {
 	r.Fullness()
-	all = append(all, r.ID, r.ErrorCode(), r.Result(), r.Correlation(), r.Country(), fmt.Sprintf("%+v %+v", r.SignIn(), r.Targets()))
+	proved, previously := r.MFA()
+	all = append(all, r.ID, r.ErrorCode(), r.Result(), r.Correlation(), r.Country(), fmt.Sprintf("%+v %+v %v %v", r.SignIn(), r.Targets(), proved, previously))
 	for _, name := range append(FactNames(), "properties.targetResources.modifiedProperties.newValue", "status.errorCode", "category", "a", "nothing.of.that") {
 		all = append(all, name)
 		all = append(append(all, r.Field(name).List...), Path(name).Values(r).List...)
