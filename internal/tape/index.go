@@ -85,7 +85,7 @@ func (x *index) forget() {
 // build makes the table of an object.
 func (d *Doc) build(object uint32) {
 	x, o := &d.index, &d.nodes[object]
-	size := 1 << bits.Len32(uint32(o.tag)*4/3) // at most three names for four buckets
+	size := 1 << (bits.Len32(uint32(o.tag)*4/3) + 1) // a bucket that is empty says at once that a name is not there
 	size = min(size, 1<<16)
 	from := len(x.heads)
 	if need := from + size; need <= cap(x.heads) {
