@@ -49,7 +49,7 @@ func (e *Engine) correlate(k *kept, v *event, truth sigma.Truth, by, position st
 			e.sayAgain(k, v, position, words, f, now)
 			continue
 		}
-		k.hold(now)
+		k.hold(now, v.ID)
 		k.time = v.Time.UnixNano()
 		k.bucket.holds(k.time)
 		if !v.said { // for one correlation as for all

@@ -30,8 +30,7 @@ type Engine struct {
 	directory *directory.Directory
 	event     *event
 	found     *sigma.Candidates
-	category  string // of the record before
-	sight     *sight // its
+	sight     *sight // of the record before
 
 	records *keyed.Set[*kept]
 	origins origins
@@ -109,13 +108,12 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 	if !r.Decoded() {
 		return nil
 	}
-	if r.Category != e.category || e.category == "" { // as the one before, as a rule
-		e.category = strings.Clone(r.Category)
-		e.sight = e.sights[e.category]
-	}
-	s := e.sight
-	if s == nil {
-		return nil
+	s := e.sight // of the record before: this one's, as a rule
+	if s == nil || s.category != r.Category {
+		if s = e.sights[r.Category]; s == nil {
+			return nil
+		}
+		e.sight = s
 	}
 	v := e.event
 	v.take(r)

@@ -23,7 +23,7 @@ type kept struct {
 	// principals are kept alone: they are few, and theirs are the absences that prove something.
 	fullest    int32
 	mark       uint32 // the round of gathering that took it
-	sum        uint64 // its part of a set
+	sum        uint64 // its part of a set, 0 while no correlation holds it
 	suppressed *suppression
 }
 
@@ -36,19 +36,29 @@ type origin struct {
 
 // origins of the records that an engine has known.
 type origins struct {
-	by   map[string]*origin
-	last *origin // asked for: the next is the same, as a rule
+	by     map[string]*origin
+	recent [8]*origin // that were asked for: the next is one of them, as a rule
+}
+
+// guess is where among the recent ones that of an id stands: two letters tell categories apart, where the tenant is a GUID.
+func guess(id string) int {
+	const category = len("00000000-0000-0000-0000-000000000000/")
+	if len(id) < category+6 {
+		return 0
+	}
+	return int(id[category]+id[category+5]) % len(origins{}.recent)
 }
 
 // split finds the origin of an id, nil where no record of it was known, and how long it is.
 func (o *origins) split(id string) (*origin, int) {
-	if o.last != nil && strings.HasPrefix(id, o.last.text) && o.last.category != "" {
-		return o.last, len(o.last.text)
+	recent := &o.recent[guess(id)]
+	if was := *recent; was != nil && was.category != "" && strings.HasPrefix(id, was.text) {
+		return was, len(was.text)
 	}
 	at := strings.IndexByte(id, '/') + 1
 	at += strings.IndexByte(id[at:], '/') + 1
 	if is := o.by[id[:at]]; is != nil {
-		o.last = is
+		*recent = is
 		return is, at
 	}
 	return nil, at
@@ -88,7 +98,7 @@ func (e *Engine) keep(id string, time int64) *kept {
 	from, at := e.origins.of(id)
 	e.packed = from.appendKey(e.packed[:0], id[at:])
 	k := e.kepts.One()
-	*k = kept{text: e.texts.Keep(e.packed), origin: from, time: time, sum: hash(id)}
+	*k = kept{text: e.texts.Keep(e.packed), origin: from, time: time}
 	e.records.Put(k)
 	return k
 }
@@ -160,7 +170,11 @@ func (k *kept) item(by *inlet) *sigma.Entry {
 	return nil
 }
 
-func (k *kept) hold(it *sigma.Entry) {
+// hold has the record of this id be an item.
+func (k *kept) hold(it *sigma.Entry, id string) {
+	if k.sum == 0 {
+		k.sum = hash(id)
+	}
 	at := &k.held
 	for *at != nil && (*at).By != it.By {
 		at = &(*at).Next
@@ -210,7 +224,7 @@ func (e *Engine) loadItems(r *reader, k *kept, unchanged func(name string) bool)
 			if f.to.rule.Name == correlation {
 				it.By = f.number
 				now, _ := e.windows[f.to.at].Put(nil, sigma.Group{Tenant: e.tenant(tenant), Key: key}, it)
-				k.hold(now)
+				k.hold(now, k.id())
 			}
 		}
 	}

@@ -18,14 +18,14 @@ type opened struct {
 // due, however many wait.
 type waits struct {
 	by   map[carried]*queue // tenants in small letters
-	last carried            // that was put, its tenant as it was written
-	into *queue             // where to
+	last *queue             // that something was put into: the next is the same, as a rule
 }
 
 // queue has the earliest finding first. One that waits no longer, or waits elsewhere, is passed over when its turn comes.
 type queue struct {
 	carried
-	turns []turn
+	written string // the tenant, as it first was
+	turns   []turn
 }
 
 type turn struct {
@@ -60,17 +60,19 @@ func (w *waits) put(of string, t turn, f *finding.Finding, settled bool) {
 		is.queue = nil
 		return
 	}
-	if w.into == nil || w.last.category != of || w.last.tenant != f.Tenant {
-		key := carried{strings.ToLower(f.Tenant), strings.Clone(of)}
-		if w.by[key] == nil {
+	q := w.last
+	if q == nil || q.category != of || q.written != f.Tenant {
+		key := carried{strings.ToLower(f.Tenant), of}
+		if q = w.by[key]; q == nil {
 			if w.by == nil {
 				w.by = map[carried]*queue{}
 			}
-			w.by[key] = &queue{carried: key}
+			key = carried{strings.Clone(key.tenant), strings.Clone(of)} // a finding's texts are parts of a larger one
+			q = &queue{carried: key, written: strings.Clone(f.Tenant)}
+			w.by[key] = q
 		}
-		w.last, w.into = carried{strings.Clone(f.Tenant), key.category}, w.by[key]
+		w.last = q
 	}
-	q := w.into
 	t.at = f.Time.UnixNano()
 	if is.queue == q && is.at == t.at {
 		return

@@ -35,10 +35,11 @@ type Plan struct {
 
 // sight is what the rules of one category look at.
 type sight struct {
-	index *sigma.Index
-	rules []int       // of the plan, by their places in the index
-	place map[int]int // the other way round
-	words []string    // that sentences of correlations ask of such records
+	category string
+	index    *sigma.Index
+	rules    []int       // of the plan, by their places in the index
+	place    map[int]int // the other way round
+	words    []string    // that sentences of correlations ask of such records
 }
 
 // inlet is how a rule's records come to a correlation.
@@ -168,7 +169,7 @@ func (p *Plan) see() {
 		}
 	}
 	for category, places := range of {
-		s := &sight{rules: places, place: map[int]int{}}
+		s := &sight{category: category, rules: places, place: map[int]int{}}
 		var rules []*sigma.Rule
 		for place, i := range places {
 			rules = append(rules, p.rules[i])

@@ -168,6 +168,10 @@ func (e *Engine) unpackTexts(r *reader) []string {
 
 // plain writes a text as its bytes, so that the reader need not make it anew.
 func (w *packer) plain(s *string) {
+	if *s == "" {
+		w.bytes = append(w.bytes, 0)
+		return
+	}
 	w.number(2 * uint64(len(*s)))
 	w.bytes = append(w.bytes, *s...)
 	w.owners = append(w.owners, owner{s, len(w.bytes)})

@@ -18,7 +18,7 @@ type Index struct {
 // indexed are the triggers in one slot.
 type indexed struct {
 	slot    int
-	wholes  map[string][]int32
+	wholes  wholes
 	lengths lengths  // of them
 	longest int      // bytes of the longest of them
 	parts   *scanner // nil where there is none
@@ -123,15 +123,63 @@ func (b *building) add(rule int32, n need) {
 }
 
 func (b *building) indexed(slot int) indexed {
-	out := indexed{slot: slot, wholes: b.wholes, rules: b.rules}
-	for text := range b.wholes {
+	out := indexed{slot: slot, rules: b.rules}
+	for text, rules := range b.wholes {
 		out.longest = max(out.longest, len(text))
 		out.lengths.add(len(text))
+		out.wholes.add(text, rules)
 	}
 	if len(b.parts) > 0 {
 		out.parts = newScanner(b.parts)
 	}
 	return out
+}
+
+// wholes are texts by their length: of most lengths there are so few that they are compared one by one.
+type wholes [][]entire
+
+type entire struct {
+	text  string
+	rules []int32
+	many  map[string][]int32 // all of that length, where they are more than few
+}
+
+const fewWholes = 8
+
+func (w *wholes) add(text string, rules []int32) {
+	for len(*w) <= len(text) {
+		*w = append(*w, nil)
+	}
+	at := &(*w)[len(text)]
+	switch {
+	case len(*at) == 1 && (*at)[0].many != nil:
+		(*at)[0].many[text] = rules
+	case len(*at) < fewWholes:
+		*at = append(*at, entire{text: text, rules: rules})
+	default:
+		many := map[string][]int32{text: rules}
+		for _, one := range *at {
+			many[one.text] = one.rules
+		}
+		*at = []entire{{many: many}}
+	}
+}
+
+// rules are those that wait for a text.
+func (w wholes) rules(text []byte) []int32 {
+	if len(text) >= len(w) {
+		return nil
+	}
+	of := w[len(text)]
+	for i := range of {
+		if of[i].many != nil {
+			return of[i].many[string(text)]
+		}
+		if of[i].text == string(text) {
+			return of[i].rules
+		}
+	}
+	return nil
 }
 
 // lengths is a set of those below 256; longer ones count as in it.
@@ -199,7 +247,7 @@ func (x *Index) Find(h Holder, c *Candidates) {
 			}
 			c.text = fold(c.text[:0], v)
 			if at.lengths.has(len(c.text)) {
-				c.add(at.wholes[string(c.text)])
+				c.add(at.wholes.rules(c.text))
 			}
 			if at.parts != nil {
 				at.parts.find(c.text, c.hit)

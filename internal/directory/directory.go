@@ -55,9 +55,11 @@ type Role struct {
 type Directory struct {
 	mu      sync.Mutex
 	tenants map[string]*tenant
+	last    *tenant // that somebody asked about: the next is the same, as a rule
 }
 
 type tenant struct {
+	written string // its id, as somebody first asked by it
 	read    time.Time
 	partly  bool                 // others may hold roles too
 	holders map[string]Principal // by folded id and by folded name
@@ -241,7 +243,14 @@ func (d *Directory) Privileged(tenantID string, p record.Party, at time.Time) (K
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var room [128]byte // it is asked about every record: small letters cost no allocation
-	t := d.tenants[string(record.AppendLower(room[:0], tenantID))]
+	t := d.last
+	if t == nil || t.written != tenantID {
+		if t = d.tenants[string(record.AppendLower(room[:0], tenantID))]; t != nil {
+			if d.last = t; t.written == "" {
+				t.written = strings.Clone(tenantID)
+			}
+		}
+	}
 	if t == nil || p.Key() == "" {
 		return Unknown, nil
 	}

@@ -32,8 +32,7 @@ type Decoder struct {
 	targets []Target
 	changes []Change
 
-	category string // of the stored record before
-	kind     Kind   // its
+	last *category // of the stored record before, if it has a name here
 
 	identified []identity // of a unified audit record
 	id         []byte     // to write the record's ID in
@@ -109,10 +108,15 @@ func (dec *Decoder) DecodeStored(raw []byte, known Stored) (*Record, error) {
 		return nil, err
 	}
 	r := &dec.rec
-	if known.Category != dec.category || dec.category == "" { // as the one before, as a rule
-		dec.category, dec.kind = strings.Clone(known.Category), KindOf(known.Category)
+	if dec.last == nil || dec.last.name != known.Category { // as of the one before, as a rule
+		dec.last = byName[known.Category]
 	}
-	r.ID, r.Tenant, r.Category, r.kind, r.Time, r.Clamped = known.ID, known.Tenant, known.Category, dec.kind, known.Time, known.Clamped
+	if dec.last != nil {
+		r.kind = dec.last.kind
+	} else {
+		r.kind = KindOf(known.Category)
+	}
+	r.ID, r.Tenant, r.Category, r.Time, r.Clamped = known.ID, known.Tenant, known.Category, known.Time, known.Clamped
 	r.revision = known.revision
 	dec.read()
 	return r, nil
@@ -123,7 +127,9 @@ func (dec *Decoder) begin(root tape.Value, raw []byte, notUTF8 bool) error {
 	if root.Kind() != tape.Object {
 		return fmt.Errorf("a record is a JSON object, this is %s", root.Kind())
 	}
-	dec.rec = Record{Raw: raw, NotUTF8: notUTF8, root: root, properties: unwrap(find(root, nProperties)), later: later{dec: dec}}
+	r := &dec.rec
+	*r = Record{}
+	r.Raw, r.NotUTF8, r.root, r.properties, r.later.dec = raw, notUTF8, root, unwrap(find(root, nProperties)), dec
 	return nil
 }
 
