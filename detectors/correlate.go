@@ -62,9 +62,13 @@ func (e *Engine) correlate(k *kept, v *event, truth sigma.Truth, by, position st
 
 // tenant is a tenant's name in small letters, one text for all its records.
 func (e *Engine) tenant(name string) string {
+	if name != "" && name == e.lastTenant.written {
+		return e.lastTenant.lower
+	}
 	lower := strings.ToLower(name)
 	for have := range e.tenants { // a shard has a few
 		if have == lower {
+			e.lastTenant = spelling{e.tenants[have], have}
 			return have
 		}
 	}
@@ -72,6 +76,9 @@ func (e *Engine) tenant(name string) string {
 	e.tenants[lower] = strings.Clone(name)
 	return lower
 }
+
+// spelling is a tenant as a record spelled it, and in small letters.
+type spelling struct{ written, lower string }
 
 // group is what a correlation groups the record under.
 func (v *event) group(f *inlet) (string, bool) {

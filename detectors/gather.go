@@ -146,9 +146,12 @@ func has(set map[string]struct{}, name string) bool { _, there := set[name]; ret
 
 func (g *gathered) names() map[string]struct{} {
 	if g.who == nil {
-		g.who = make(map[string]struct{}, 16)
-		for _, k := range g.records {
-			g.who[principalOf(k)] = struct{}{}
+		g.who = map[string]struct{}{}
+		last := ""
+		for i, k := range g.records {
+			if name := principalOf(k); i == 0 || name != last { // many are of one
+				g.who[name], last = struct{}{}, name
+			}
 		}
 	}
 	return g.who

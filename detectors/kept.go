@@ -23,6 +23,7 @@ type kept struct {
 	// principals are kept alone: they are few, and theirs are the absences that prove something.
 	fullest    int32
 	mark       uint32 // the round of gathering that took it
+	key        uint32 // how long its key is
 	sum        uint64 // its part of a set, 0 while no correlation holds it
 	suppressed *suppression
 }
@@ -98,7 +99,7 @@ func (e *Engine) keep(id string, time int64) *kept {
 	from, at := e.origins.of(id)
 	e.packed = from.appendKey(e.packed[:0], id[at:])
 	k := e.kepts.One()
-	*k = kept{text: e.texts.Keep(e.packed), origin: from, time: time}
+	*k = kept{text: e.texts.Keep(e.packed), key: uint32(len(e.packed)), origin: from, time: time}
 	e.records.Put(k)
 	return k
 }
@@ -113,14 +114,10 @@ func (e *Engine) know(k *kept, v *event) *kept {
 }
 
 // Key tells records of one engine apart.
-func (k *kept) Key() string { return k.text[:len(k.text)-len(k.said())] }
+func (k *kept) Key() string { return k.text[:k.key] }
 
 // said is what findings will tell of the record, packed; "" while no correlation holds it.
-func (k *kept) said() string {
-	_, rest, _ := packed.CutNumber(k.text)
-	rest, _ = packed.Skip(rest)
-	return rest
-}
+func (k *kept) said() string { return k.text[k.key:] }
 
 // rest is what follows the origin in the record's id.
 func (k *kept) rest() string {

@@ -61,9 +61,10 @@ func TestOriginsOfIDs(t *testing.T) {
 		require.True(t, known == nil || known == from)
 		again, _ := o.split(id)
 		require.Same(t, from, again)
-		k := &kept{text: string(from.appendKey(nil, id[at:])) + "said", origin: from}
+		key := string(from.appendKey(nil, id[at:]))
+		k := &kept{text: key + "said", key: uint32(len(key)), origin: from}
 		require.Equal(t, id, k.id())
 		require.Equal(t, "said", k.said())
-		require.Equal(t, string(from.appendKey(nil, id[at:])), k.Key())
+		require.Equal(t, key, k.Key())
 	}
 }

@@ -94,9 +94,9 @@ func (d *Doc) build(object uint32) {
 	} else {
 		x.heads = append(x.heads, make([]uint32, size)...)
 	}
-	heads, nodes := x.heads[from:from+size], d.nodes
+	heads := x.heads[from : from+size]
 	i, end, flat := d.inside(object)
-	for i < end {
+	for nodes := d.nodes[:end]; i < end; {
 		n := &nodes[i]
 		head := &heads[int(n.tag)&(len(heads)-1)]
 		n.next, *head = *head, i
@@ -225,6 +225,7 @@ func EqualFold(a []byte, b string) bool {
 	if len(a) != len(b) {
 		return false
 	}
+	b = b[:len(a)]
 	for i, c := range a {
 		if x := c ^ b[i]; x != 0 && (x != 0x20 || c|0x20 < 'a' || c|0x20 > 'z') {
 			return false
