@@ -185,13 +185,7 @@ func (t *test) matchedIn(v string) bool {
 // lowered appends the small letters of a text that is ASCII.
 func lowered(to []byte, v string) (low []byte, ascii bool) {
 	to = append(to, v...)
-	every := byte(0)
-	for i, c := range to {
-		if every |= c; c-'A' < 26 {
-			to[i] = c + 'a' - 'A'
-		}
-	}
-	return to, every < 0x80
+	return to, record.FoldASCII(to) == len(to)
 }
 
 func matchesAny(m matcher, values []string) bool {

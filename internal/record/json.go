@@ -27,14 +27,14 @@ func (r *Record) value(names ...tape.Name) tape.Value {
 
 // unwrap decodes JSON inside a string once: exports put objects and arrays into strings.
 func unwrap(v tape.Value) tape.Value {
-	if v.Kind() != tape.String {
+	if !v.Opens() {
 		return v
 	}
 	return unwrapString(v)
 }
 
 func unwrapString(v tape.Value) tape.Value {
-	if raw := v.Raw(); len(raw) < 2 || raw[0] != '{' && raw[0] != '[' || !closes(raw) {
+	if raw := v.Raw(); len(raw) < 2 || !closes(raw) {
 		return v
 	}
 	if inner := v.Parsed(); inner.Exists() {

@@ -146,11 +146,11 @@ func FromLogs(header map[string][]string, data []byte) (*Record, Position, error
 // hold until the Decoder's next call. It believes what ingest found out: nobody else writes into LOGS.
 func (dec *Decoder) FromLogs(header map[string][]string, data []byte) (r *Record, position string, err error) {
 	facts := one(header, HeaderRecord)
-	id, rest, all := strings.Cut(facts, " ")
-	if !all { // an edition before stored it
+	id, rest := word(facts)
+	if rest == "" { // an edition before stored it
 		return dec.fromBytes(header, data)
 	}
-	position, rest, _ = strings.Cut(rest, " ")
+	position, rest = word(rest)
 	known, err := readFacts(id, rest, strings.IndexByte(facts, '%') >= 0)
 	if err != nil {
 		return nil, "", fmt.Errorf("reading a stored record's header %s: %w", HeaderRecord, err)
@@ -179,9 +179,9 @@ func (dec *Decoder) fromBytes(header map[string][]string, data []byte) (*Record,
 
 // readFacts reads what facts wrote, but for the position. escaped says that something in it may be.
 func readFacts(id, rest string, escaped bool) (known Stored, err error) {
-	at, rest, _ := strings.Cut(rest, " ")
-	tenant, rest, _ := strings.Cut(rest, " ")
-	category, marks, _ := strings.Cut(rest, " ")
+	at, rest := word(rest)
+	tenant, rest := word(rest)
+	category, marks := word(rest)
 	known.Time, err = storedTime(at)
 	known.ID, known.Tenant, known.Category = id, tenant, category
 	if escaped {
@@ -193,7 +193,7 @@ func readFacts(id, rest string, escaped bool) (known Stored, err error) {
 	}
 	for marks != "" {
 		var mark string
-		mark, marks, _ = strings.Cut(marks, " ")
+		mark, marks = word(marks)
 		switch mark {
 		case markClamped:
 			known.Clamped = true
@@ -208,30 +208,44 @@ func readFacts(id, rest string, escaped bool) (known Stored, err error) {
 	return known, err
 }
 
+// word cuts off the text before the next blank.
+func word(s string) (first, rest string) {
+	if at := strings.IndexByte(s, ' '); at >= 0 {
+		return s[:at], s[at+1:]
+	}
+	return s, ""
+}
+
 // readRevision reads a fullness and a sum.
 func readRevision(s string) (r revision, ok bool) {
-	fullness, sum, _ := strings.Cut(s, ".")
-	full, ok := hexadecimal(fullness)
-	if !ok || full == 0 || full > MaxBytes {
+	full, n := hexadecimal(s)
+	if n == 0 || full == 0 || full > MaxBytes || n == len(s) || s[n] != '.' {
 		return r, false
 	}
-	r.fullness = int(full)
-	r.sum, r.summed = hexadecimal(sum)
-	return r, r.summed
-}
-
-// hexadecimal reads a number as strconv does, at a fifth of the steps: two are read for each record.
-func hexadecimal(s string) (n uint64, ok bool) {
-	every := uint8(0)
-	for i := range len(s) {
-		digit := digits16[s[i]]
-		every |= digit
-		n = n<<4 | uint64(digit&15)
+	sum, digits := hexadecimal(s[n+1:])
+	if digits == 0 || n+1+digits < len(s) {
+		return r, false
 	}
-	return n, every < 16 && 0 < len(s) && len(s) <= 16
+	return revision{int(full), sum, true}, true
 }
 
-// digits16 are the values of digits, 16 and more of what is none.
+// hexadecimal reads the number that s begins with, and how many digits it has: 0 where there is none, or where they are more
+// than a number can have.
+func hexadecimal(s string) (n uint64, digits int) {
+	for ; digits < len(s); digits++ {
+		digit := digits16[s[digits]]
+		if digit > 15 {
+			break
+		}
+		n = n<<4 | uint64(digit)
+	}
+	if digits > 16 {
+		return 0, 0
+	}
+	return n, digits
+}
+
+// digits16 are the values of digits, 16 of what is none.
 var digits16 = func() (of [256]uint8) {
 	for c := range of {
 		of[c] = 16

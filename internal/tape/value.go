@@ -26,6 +26,15 @@ func (v Value) Raw() []byte {
 	return v.doc.src[n.start:n.end]
 }
 
+// Opens says that the value is a string that begins as a JSON object or array does.
+func (v Value) Opens() bool {
+	if v.doc == nil {
+		return false
+	}
+	n := &v.doc.nodes[v.i]
+	return n.kind == String && n.start < n.end && v.doc.src[n.start]|0x20 == '{'
+}
+
 // JSON are the value's bytes as they stand in the document.
 func (v Value) JSON() []byte {
 	if v.doc == nil {
