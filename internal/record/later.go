@@ -8,8 +8,10 @@ import (
 
 // form is how the records of a category tell what happened. What it lacks they do not tell.
 type form struct {
-	operation   func(*Record) string
-	actor       func(*Record) Party
+	// Read when a record is decoded.
+	operation func(*Record) string
+	actor     func(*Record) Party
+	// Read when somebody asks.
 	result      func(*Record) string
 	correlation func(*Record) string
 	targets     func(*Record) // adds them to the Decoder's
@@ -17,7 +19,7 @@ type form struct {
 	signIn      func(*Record) SignIn // where there is an outcome
 }
 
-// The forms, by the file that reads them.
+// The forms. What each is made of stands in the file that is called after it.
 var (
 	formSignIn       = form{signInOperation, (*Record).signInActor, (*Record).signInResult, (*Record).signInCorrelation, nil, (*Record).signInOutcome, (*Record).readSignIn}
 	formAudit        = form{(*Record).auditOperation, (*Record).initiator, (*Record).auditResult, inProperties(nCorrelationId), (*Record).auditTargets, nil, nil}

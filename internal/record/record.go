@@ -10,7 +10,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Record is one log record as Entra or Azure wrote it, with what could be read from it.
+// Record is one log record as Entra or Azure wrote it. What every reader wants was read when it was decoded; the rest is
+// read when somebody asks (later.go). It is for one goroutine at a time.
 type Record struct {
 	// ID is tenant, category and the record's own key, else the SHA-256 of its bytes. A later record with the
 	// same ID and other bytes is a revision of it.
