@@ -3,6 +3,7 @@ package detectors
 import (
 	"time"
 
+	"cordon/detectors/packed"
 	"cordon/internal/directory"
 	"cordon/internal/finding"
 )
@@ -15,12 +16,13 @@ import (
 type packer struct {
 	writer
 	owners []owner
+	none   string // which no text is like
 }
 
-// owner is a text that is to be the one that was written, once it is known where that stays.
+// owner is a text that is to be the one that was written, once it is known where that stays; or another one that it is like.
 type owner struct {
-	text *string
-	end  int
+	text, like *string
+	end        int
 }
 
 // pack makes a text of a finding and of what it says in a sentence. The finding's texts may be a record's that will be written
@@ -41,17 +43,20 @@ func (e *Engine) pack(f *finding.Finding, says []byte) string {
 	w.plain(&f.Tenant)
 	w.time(f.Time)
 	same := samePrincipal(&f.Actor, &f.Principal)
-	w.principal(&f.Actor)
+	w.principal(&f.Actor, &f.Tenant)
 	w.flag(same)
 	if !same {
-		w.principal(&f.Principal)
+		w.principal(&f.Principal, &f.Tenant)
 	}
 	w.number(uint64(len(f.Targets)))
+	operation := &w.none
 	for i := range f.Targets {
 		t := &f.Targets[i]
-		for _, s := range [...]*string{&t.Type, &t.ID, &t.UPN, &t.Name, &t.Operation} {
+		for _, s := range [...]*string{&t.Type, &t.ID, &t.UPN, &t.Name} {
 			w.plain(s)
 		}
+		w.like(&t.Operation, operation)
+		operation = &t.Operation
 		w.flag(t.Child)
 		w.plains(t.KeyIDs)
 	}
@@ -62,13 +67,23 @@ func (e *Engine) pack(f *finding.Finding, says []byte) string {
 		w.plains(f.Why[i].Values)
 	}
 	w.time(p.Time)
-	for _, s := range [...]*string{&p.Category, &p.Operation, &p.Result, &p.Correlation, &p.Principal, &p.Label, &p.Address, &p.Country, &p.Agent, &p.Device, &p.Session} {
+	w.plain(&p.Category)
+	w.like(&p.Operation, operation)
+	w.plain(&p.Result)
+	w.plain(&p.Correlation)
+	w.like(&p.Principal, &f.Actor.ID)
+	w.like(&p.Label, &f.Actor.UPN)
+	for _, s := range [...]*string{&p.Address, &p.Country, &p.Agent, &p.Device, &p.Session} {
 		w.plain(s)
 	}
 	w.plains(p.Positions)
 	all := e.texts.Keep(w.bytes)
 	for _, o := range w.owners {
-		*o.text = all[o.end-len(*o.text) : o.end]
+		if o.like != nil {
+			*o.text = *o.like
+		} else {
+			*o.text = all[o.end-len(*o.text) : o.end]
+		}
 	}
 	f.ID, f.Says = all[id-size:id], all[said-len(says):said]
 	p.Record = f.ID[len(f.Rule)+1:]
@@ -83,8 +98,9 @@ func samePrincipal(a, b *finding.Principal) bool {
 		a.Privileged == b.Privileged && len(a.Roles) == len(b.Roles)
 }
 
-func (w *packer) principal(p *finding.Principal) {
-	for _, s := range [...]*string{&p.Home, &p.Type, &p.ID, &p.UPN, &p.Name, &p.AppID, (*string)(&p.Privileged)} {
+func (w *packer) principal(p *finding.Principal, tenant *string) {
+	w.like(&p.Home, tenant)
+	for _, s := range [...]*string{&p.Type, &p.ID, &p.UPN, &p.Name, &p.AppID, (*string)(&p.Privileged)} {
 		w.plain(s)
 	}
 	w.plains(p.Roles)
@@ -114,16 +130,19 @@ func (e *Engine) complete(s *single, f *finding.Finding) {
 func (e *Engine) unpack(r *reader, f *finding.Finding) {
 	f.ID, f.Level, f.Mode, f.Says, f.Tenant = r.plain(), r.plain(), r.plain(), r.plain(), r.plain()
 	f.Time = r.time()
-	e.unpackPrincipal(r, &f.Actor)
+	e.unpackPrincipal(r, &f.Actor, f.Tenant)
 	f.Principal = f.Actor
 	if !r.flag() {
-		e.unpackPrincipal(r, &f.Principal)
+		e.unpackPrincipal(r, &f.Principal, f.Tenant)
 	}
+	operation := ""
 	if n := r.count(); n > 0 {
 		f.Targets = e.targets.Take(n)
 		for i := range f.Targets {
 			t := &f.Targets[i]
-			t.Type, t.ID, t.UPN, t.Name, t.Operation = r.plain(), r.plain(), r.plain(), r.plain(), r.plain()
+			t.Type, t.ID, t.UPN, t.Name = r.plain(), r.plain(), r.plain(), r.plain()
+			t.Operation = r.plain(operation)
+			operation = t.Operation
 			t.Child = r.flag()
 			t.KeyIDs = e.unpackTexts(r)
 		}
@@ -142,14 +161,14 @@ func (e *Engine) unpack(r *reader, f *finding.Finding) {
 		p.Record = f.ID[at:]
 	}
 	p.Time = r.time()
-	for _, s := range [...]*string{&p.Category, &p.Operation, &p.Result, &p.Correlation, &p.Principal, &p.Label, &p.Address, &p.Country, &p.Agent, &p.Device, &p.Session} {
-		*s = r.plain()
-	}
+	p.Category, p.Operation, p.Result, p.Correlation = r.plain(), r.plain(operation), r.plain(), r.plain()
+	p.Principal, p.Label = r.plain(f.Actor.ID), r.plain(f.Actor.UPN)
+	p.Address, p.Country, p.Agent, p.Device, p.Session = r.plain(), r.plain(), r.plain(), r.plain(), r.plain()
 	p.Positions = e.unpackTexts(r)
 }
 
-func (e *Engine) unpackPrincipal(r *reader, p *finding.Principal) {
-	p.Home, p.Type, p.ID, p.UPN, p.Name, p.AppID = r.plain(), r.plain(), r.plain(), r.plain(), r.plain(), r.plain()
+func (e *Engine) unpackPrincipal(r *reader, p *finding.Principal, tenant string) {
+	p.Home, p.Type, p.ID, p.UPN, p.Name, p.AppID = r.plain(tenant), r.plain(), r.plain(), r.plain(), r.plain(), r.plain()
 	p.Privileged = directory.Known(r.plain())
 	p.Roles = e.unpackTexts(r)
 }
@@ -174,11 +193,21 @@ func (w *packer) plain(s *string) {
 	}
 	w.number(2 * uint64(len(*s)))
 	w.bytes = append(w.bytes, *s...)
-	w.owners = append(w.owners, owner{s, len(w.bytes)})
+	w.owners = append(w.owners, owner{text: s, end: len(w.bytes)})
 }
 
-// plain reads what plain wrote: almost always a short text.
-func (r *reader) plain() string {
+// like writes a text that may be the same as one that was written before.
+func (w *packer) like(s, other *string) {
+	if *s == "" || *s != *other {
+		w.plain(s)
+		return
+	}
+	w.bytes = packed.Like(w.bytes, 0)
+	w.owners = append(w.owners, owner{text: s, like: other})
+}
+
+// plain reads what plain wrote, or what like did: almost always a short text.
+func (r *reader) plain(like ...string) string {
 	if len(r.bytes) > 0 && r.bytes[0] < 0x80 && r.bytes[0]&1 == 0 {
 		if end := 1 + int(r.bytes[0]>>1); end <= len(r.bytes) {
 			s := r.bytes[1:end]
@@ -186,7 +215,7 @@ func (r *reader) plain() string {
 			return s
 		}
 	}
-	return r.text()
+	return r.text(like...)
 }
 
 func (w *packer) plains(all []string) {

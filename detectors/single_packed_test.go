@@ -60,6 +60,12 @@ func TestAPackedFindingIsTheSame(t *testing.T) {
 		f.Decisive, f.Playbook, f.Count = rule.Custom.Decisive, rule.Custom.Playbook, 1
 		var proof finding.Proof
 		fill(reflect.ValueOf(&proof).Elem())
+		if rapid.Bool().Draw(r, "as before") {
+			f.Actor.Home, f.Principal.Home, proof.Principal, proof.Label = f.Tenant, f.Tenant, f.Actor.ID, f.Actor.UPN
+			for i := range f.Targets {
+				f.Targets[i].Operation = proof.Operation
+			}
+		}
 		f.Proof, f.ID = []finding.Proof{proof}, f.Rule+"/"+proof.Record
 		f.Withdrawn = strings.Clone(f.Withdrawn)
 		want, err := json.Marshal(f)
