@@ -17,12 +17,10 @@ type Index struct {
 
 // indexed are the triggers in one slot.
 type indexed struct {
-	slot    int
-	wholes  wholes
-	lengths lengths  // of them
-	longest int      // bytes of the longest of them
-	parts   *scanner // nil where there is none
-	rules   []int32
+	slot   int
+	wholes wholes
+	parts  *scanner // nil where there is none
+	rules  []int32
 }
 
 // Holder is a record as an Index looks at it.
@@ -125,8 +123,6 @@ func (b *building) add(rule int32, n need) {
 func (b *building) indexed(slot int) indexed {
 	out := indexed{slot: slot, rules: b.rules}
 	for text, rules := range b.wholes {
-		out.longest = max(out.longest, len(text))
-		out.lengths.add(len(text))
 		out.wholes.add(text, rules)
 	}
 	if len(b.parts) > 0 {
@@ -136,62 +132,59 @@ func (b *building) indexed(slot int) indexed {
 }
 
 // wholes are texts by their length: of most lengths there are so few that they are compared one by one.
-type wholes [][]entire
+type wholes struct {
+	few     [][]entire
+	many    map[string][]int32 // those that are too many of a length, or too long
+	longest int                // bytes of the longest of all
+}
 
 type entire struct {
 	text  string
 	rules []int32
-	many  map[string][]int32 // all of that length, where they are more than few
 }
 
-const fewWholes = 8
+const (
+	fewOfALength = 8
+	longWhole    = 256
+)
 
 func (w *wholes) add(text string, rules []int32) {
-	for len(*w) <= len(text) {
-		*w = append(*w, nil)
-	}
-	at := &(*w)[len(text)]
-	switch {
-	case len(*at) == 1 && (*at)[0].many != nil:
-		(*at)[0].many[text] = rules
-	case len(*at) < fewWholes:
-		*at = append(*at, entire{text: text, rules: rules})
-	default:
-		many := map[string][]int32{text: rules}
-		for _, one := range *at {
-			many[one.text] = one.rules
+	n := len(text)
+	w.longest = max(w.longest, n)
+	if n < longWhole {
+		for len(w.few) <= n {
+			w.few = append(w.few, nil)
 		}
-		*at = []entire{{many: many}}
+		if len(w.few[n]) < fewOfALength {
+			w.few[n] = append(w.few[n], entire{text, rules})
+			return
+		}
 	}
+	if w.many == nil {
+		w.many = map[string][]int32{}
+	}
+	w.many[text] = rules
+}
+
+// has says that there may be texts of so many bytes.
+func (w *wholes) has(n int) bool {
+	if n < longWhole {
+		return n < len(w.few) && w.few[n] != nil
+	}
+	return n <= w.longest
 }
 
 // rules are those that wait for a text.
-func (w wholes) rules(text []byte) []int32 {
-	if len(text) >= len(w) {
-		return nil
-	}
-	of := w[len(text)]
-	for i := range of {
-		if of[i].many != nil {
-			return of[i].many[string(text)]
-		}
-		if of[i].text == string(text) {
-			return of[i].rules
+func (w *wholes) rules(text []byte) []int32 {
+	if n := len(text); n < len(w.few) {
+		for i := range w.few[n] {
+			if one := &w.few[n][i]; one.text == string(text) {
+				return one.rules
+			}
 		}
 	}
-	return nil
+	return w.many[string(text)]
 }
-
-// lengths is a set of those below 256; longer ones count as in it.
-type lengths [4]uint64
-
-func (l *lengths) add(n int) {
-	if n < 256 {
-		l[n/64] |= 1 << (n % 64)
-	}
-}
-
-func (l *lengths) has(n int) bool { return n >= 256 || l[n/64]>>(n%64)&1 != 0 }
 
 // Candidates is a set of rules, used for one record after another.
 type Candidates struct {
@@ -242,11 +235,11 @@ func (x *Index) Find(h Holder, c *Candidates) {
 			if v == "" {
 				continue
 			}
-			if at.parts == nil && (len(v) > widest*at.longest || !at.lengths.has(len(v)) && record.ASCII(v)) {
+			if at.parts == nil && (len(v) > widest*at.wholes.longest || !at.wholes.has(len(v)) && record.ASCII(v)) {
 				continue // in small letters too it is longer or shorter than any
 			}
 			c.text = fold(c.text[:0], v)
-			if at.lengths.has(len(c.text)) {
+			if at.wholes.has(len(c.text)) {
 				c.add(at.wholes.rules(c.text))
 			}
 			if at.parts != nil {

@@ -77,6 +77,30 @@ func TestTriggers(t *testing.T) {
 	}
 }
 
+// Many texts of one length, and long ones, each lead to their rule and to no other.
+func TestAnIndexOfManyTexts(t *testing.T) {
+	var texts []string
+	for i := range 40 {
+		texts = append(texts, fmt.Sprintf("text%03d", i), strings.Repeat("é", i+1), fmt.Sprintf("%0*d", 250+i%10, i))
+	}
+	var rules []*Rule
+	for _, text := range texts {
+		rules = append(rules, rule(t, "s: {f: '"+text+"'}\ncondition: s"))
+	}
+	x, found := NewIndex(rules, func(int, int) int { return 0 }), NewCandidates()
+	for i, text := range texts {
+		for _, v := range []string{text, strings.ToUpper(text)} {
+			x.Find(slots{seen{rules[i], given{"f": has(v)}}}, found)
+			require.Equal(t, i, found.Next(0), v)
+			require.Equal(t, -1, found.Next(i+1), v)
+		}
+	}
+	for _, v := range []string{"text040", "text0000", "x", strings.Repeat("0", 255), strings.Repeat("0", 500)} {
+		x.Find(slots{seen{rules[0], given{"f": has(v)}}}, found)
+		require.Equal(t, -1, found.Next(0), v)
+	}
+}
+
 func TestTheScannerFindsEveryText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 4))

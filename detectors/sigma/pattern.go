@@ -190,7 +190,7 @@ func (p *pattern) quickly(v string) (holds, sure bool) {
 	}
 	i := 0
 	for ; i+8 <= len(v); i += 8 {
-		x := load(v[i:])
+		x := record.Eight(v[i:])
 		if x&highs != 0 {
 			return false, false
 		}
@@ -215,15 +215,9 @@ func (p *pattern) quickly(v string) (holds, sure bool) {
 
 const ones, highs = 0x0101010101010101, 0x8080808080808080
 
-// load are the first eight bytes of v.
-func load(v string) uint64 {
-	_ = v[7]
-	return uint64(v[0]) | uint64(v[1])<<8 | uint64(v[2])<<16 | uint64(v[3])<<24 | uint64(v[4])<<32 | uint64(v[5])<<40 | uint64(v[6])<<48 | uint64(v[7])<<56
-}
-
 // eight are the first eight bytes of v as they are compared; ascii is false where one of them is not.
 func (p *pattern) eight(v string) (x uint64, ascii bool) {
-	x = load(v)
+	x = record.Eight(v)
 	if !p.cased {
 		return record.Small(x), x&highs == 0
 	}

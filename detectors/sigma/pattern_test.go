@@ -31,15 +31,19 @@ func TestAPatternIsTheSameByteByByte(t *testing.T) {
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 4))
 		shapes := map[shape]int{}
 		for range 2000 {
-			text, how, cased := written(r, 4), pick(r, "", "contains", "startswith", "endswith"), r.IntN(4) == 0
+			long := r.IntN(2) * 20 // eight characters are compared at a time
+			text, how, cased := written(r, 4+long), pick(r, "", "contains", "startswith", "endswith"), r.IntN(4) == 0
 			if r.IntN(4) == 0 {
 				text = pick(r, "*"+text, text+"*", "*"+text+"*", text+"?", text+"*"+text)
 			}
 			p := readLiteral(text).pattern(how, cased)
 			shapes[p.shape]++
-			v := written(r, 8)
+			v := written(r, 8+long)
 			if r.IntN(4) == 0 {
 				v = pick(r, v+text, text+v, strings.ToUpper(text), text)
+			}
+			if at := r.IntN(1 + len(v)); r.IntN(8) == 0 { // all but one are the same
+				v = v[:at] + pick(r, "a", "B", "ſ", "K") + v[min(at+1, len(v)):]
 			}
 			require.Equal(t, p.slowly(v), p.matches(v), "%q %s %q", text, how, v)
 			several := &test{matchers: []matcher{p, readLiteral(written(r, 4)).pattern(how, cased)}, all: r.IntN(2) == 0}

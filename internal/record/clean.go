@@ -27,7 +27,7 @@ func Clean(s string) string {
 // printable says that s is ASCII without control characters, as almost all names are.
 func printable(s string) bool {
 	for ; len(s) >= 8; s = s[8:] {
-		if x := eight(s); (x|(x+ones)|(x-ones*' '))&highs != 0 {
+		if x := Eight(s); (x|(x+ones)|(x-ones*' '))&highs != 0 {
 			return false
 		}
 	}

@@ -32,8 +32,6 @@ type Decoder struct {
 	targets []Target
 	changes []Change
 
-	last *category // of the stored record before, if it has a name here
-
 	identified []identity // of a unified audit record
 	id         []byte     // to write the record's ID in
 	ids        *strings.Builder
@@ -108,15 +106,7 @@ func (dec *Decoder) DecodeStored(raw []byte, known Stored) (*Record, error) {
 		return nil, err
 	}
 	r := &dec.rec
-	if dec.last == nil || dec.last.name != known.Category { // as of the one before, as a rule
-		dec.last = byName[known.Category]
-	}
-	if dec.last != nil {
-		r.kind = dec.last.kind
-	} else {
-		r.kind = KindOf(known.Category)
-	}
-	r.ID, r.Tenant, r.Category, r.Time, r.Clamped = known.ID, known.Tenant, known.Category, known.Time, known.Clamped
+	r.ID, r.Tenant, r.Category, r.kind, r.Time, r.Clamped = known.ID, known.Tenant, known.Category, KindOf(known.Category), known.Time, known.Clamped
 	r.revision = known.revision
 	dec.read()
 	return r, nil

@@ -17,17 +17,17 @@ func ASCII(s string) bool {
 		}
 		return high < 0x80
 	}
-	high := eight(s[len(s)-8:]) // the last may have been looked at already
+	high := Eight(s[len(s)-8:]) // the last may have been looked at already
 	for ; len(s) > 8; s = s[8:] {
-		high |= eight(s)
+		high |= Eight(s)
 	}
 	return high&highs == 0
 }
 
 const ones, highs = 0x0101010101010101, 0x8080808080808080
 
-// eight are the first bytes of s.
-func eight(s string) uint64 {
+// Eight are the first eight bytes of s, which has so many.
+func Eight(s string) uint64 {
 	_ = s[7]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
