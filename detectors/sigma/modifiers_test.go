@@ -193,7 +193,13 @@ func TestMatchingAllocatesNothing(t *testing.T) {
 				continue // netip makes an error of what is no address
 			}
 			var e Event = one{has(v)}
-			require.Zero(t, testing.AllocsPerRun(100, func() { r.Match(e) }), "%s of %s", test, v)
+			// Under the race detector a sync.Pool, such as regexp's, drops at random what it is given: what allocates by itself does so
+			// every time.
+			least := testing.AllocsPerRun(100, func() { r.Match(e) })
+			for range 20 {
+				least = min(least, testing.AllocsPerRun(100, func() { r.Match(e) }))
+			}
+			require.Zero(t, least, "%s of %s", test, v)
 		}
 	}
 }
