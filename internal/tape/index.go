@@ -1,16 +1,12 @@
 package tape
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "math/bits"
 
 const (
 	// few members are looked through one by one; a table for more of them pays from the second look on.
 	few = 8
 	// manyMembers is where counting them stops; a document has room for more, and a table's chains for all.
 	manyMembers = 1<<16 - 1
-	folds       = ones * 0x20
 )
 
 // Name is a member's name, made ready to be looked for.
@@ -44,16 +40,19 @@ func want(text string) (n wanted) {
 func (n Name) String() string { return n.text }
 
 // tagOf is a name's hash. Names that are one but for their case in ASCII have the same; others that have the same cost
-// a comparison and no more. It looks at the last eight bytes and the length.
+// a comparison and no more. It looks at the first byte and the last, and at the length: that tells the names of an object apart as well
+// as a hash of all of it does.
 func tagOf[T string | []byte](s T) uint16 {
-	var last [8]byte
-	copy(last[:], s[max(len(s)-8, 0):])
-	return mix(binary.LittleEndian.Uint64(last[:]), len(s))
+	if len(s) == 0 {
+		return tag('"', '"', 0)
+	}
+	return tag(s[0], s[len(s)-1], len(s))
 }
 
-// mix hashes a name's last bytes and its length; what is no letter is folded too, which does no harm.
-func mix(last uint64, length int) uint16 {
-	return uint16((last|folds)*0x9e3779b97f4a7c15>>48) + uint16(length)
+// tag is tagOf of a name that begins and ends with these bytes, and of an empty one between its quotes. What is no letter is
+// folded too, which does no harm.
+func tag(first, last byte, length int) uint16 {
+	return uint16(first|0x20)*7 + uint16(last|0x20)*67 + uint16(length)*2
 }
 
 // tagOfEscaped is the tag of a name with escapes.
@@ -101,7 +100,7 @@ func (d *Doc) build(object uint32) {
 		head := &heads[int(n.tag)&(len(heads)-1)]
 		n.next, *head = *head, i
 		if i += 2; !flat {
-			i = nodes[i-1].next
+			i = d.after(i - 1)
 		}
 	}
 	o.marks |= indexed
@@ -167,7 +166,7 @@ func (d *Doc) through(i, end uint32, flat bool, name Name) (folded Value) {
 			}
 		}
 		if i += 2; !flat {
-			i = d.nodes[i-1].next
+			i = d.after(i - 1)
 		}
 	}
 	return folded

@@ -55,21 +55,18 @@ loop:
 				}
 				i += 8
 			}
-			tag, marks := uint16(0), uint8(name)
-			switch size := i - start; {
-			case i >= len(s) || s[i] != '"':
+			hash, marks := uint16(0), uint8(name)
+			if i < len(s) && s[i] == '"' {
+				hash = tag(s[start], s[i-1], i-start)
+			} else {
 				if i, high, reason = escapes(s, i, high); reason != "" {
-					break loop
+					break
 				}
-				tag, marks = d.tagOfEscaped(s[start:i]), name|escaped
-			case size > 0 && i >= 8:
-				tag = mix(load(s, i-8)>>(uint(64-8*min(size, 8))&63), size)
-			default: // it is empty, or at the document's very begin
-				tag = tagOf(s[start:i])
+				hash, marks = d.tagOfEscaped(s[start:i]), name|escaped
 			}
 			at := &nodes[n]
 			n++
-			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(i), uint32(n), String, marks, tag
+			at.start, at.end, at.kind, at.marks, at.tag = uint32(start), uint32(i), String, marks, hash
 			if o := &nodes[open]; o.tag < manyMembers {
 				o.tag++
 			}
@@ -118,7 +115,7 @@ loop:
 				}
 				marks = escaped
 			}
-			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(i), uint32(n), String, marks, 0
+			at.start, at.end, at.kind, at.marks, at.tag = uint32(start), uint32(i), String, marks, 0
 			i++
 		case '{', '[':
 			if depth++; depth > MaxDepth {
@@ -144,28 +141,28 @@ loop:
 				reason = "expected true"
 				break loop
 			}
-			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(i), uint32(i+4), uint32(n), True, 0, 0
+			at.start, at.end, at.kind, at.marks, at.tag = uint32(i), uint32(i+4), True, 0, 0
 			i += 4
 		case 'n':
 			if len(s)-i < 4 || binary.LittleEndian.Uint32(s[i:]) != 'n'|'u'<<8|'l'<<16|'l'<<24 {
 				reason = "expected null"
 				break loop
 			}
-			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(i), uint32(i+4), uint32(n), Null, 0, 0
+			at.start, at.end, at.kind, at.marks, at.tag = uint32(i), uint32(i+4), Null, 0, 0
 			i += 4
 		case 'f':
 			if len(s)-i < 5 || binary.LittleEndian.Uint32(s[i+1:]) != 'a'|'l'<<8|'s'<<16|'e'<<24 {
 				reason = "expected false"
 				break loop
 			}
-			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(i), uint32(i+5), uint32(n), False, 0, 0
+			at.start, at.end, at.kind, at.marks, at.tag = uint32(i), uint32(i+5), False, 0, 0
 			i += 5
 		default:
 			start := i
 			if i, reason = number(s, i); reason != "" {
 				break loop
 			}
-			at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(i), uint32(n), Number, 0, 0
+			at.start, at.end, at.kind, at.marks, at.tag = uint32(start), uint32(i), Number, 0, 0
 		}
 
 		for {

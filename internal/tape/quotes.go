@@ -13,9 +13,10 @@ import (
 // that closes. Brackets in strings count until list has taken them out.
 type sets struct {
 	quotes, backslashes, opens, closes uint64
-	// What list finds out: how many quotes stand before the block, and how many brackets are open there.
+	// What list finds out: how many quotes stand before the block, and how many brackets would be open if all that close in
+	// it came first: in the block there are never fewer.
 	before uint32
-	depth  int32
+	lowest int32
 }
 
 // spare is how much room a list of quotes has behind its last: for the marks of its end, and for what is written beyond.
@@ -70,7 +71,7 @@ func list(all []sets, to []uint32) {
 	n, depth, inside := 0, int32(0), uint64(0)
 	for i := range all {
 		at := &all[i]
-		at.before, at.depth = uint32(n), depth
+		at.before = uint32(n)
 		in := at.quotes // with all bits from an opening quote up to before the closing one
 		for shift := 1; shift < 64; shift *= 2 {
 			in ^= in << shift
@@ -78,7 +79,8 @@ func list(all []sets, to []uint32) {
 		in ^= inside
 		inside = uint64(int64(in) >> 63)
 		at.opens, at.closes = at.opens&^in, at.closes&^in
-		depth += int32(bits.OnesCount64(at.opens) - bits.OnesCount64(at.closes))
+		at.lowest = depth - int32(bits.OnesCount64(at.closes))
+		depth = at.lowest + int32(bits.OnesCount64(at.opens))
 		for set := at.quotes; set != 0; set &= set - 1 {
 			to[n] = uint32(i*64 + bits.TrailingZeros64(set))
 			n++
@@ -89,12 +91,11 @@ func list(all []sets, to []uint32) {
 // past finds the end of the container that begins at i, by its brackets alone, and how many quotes stand before that. behind
 // is -1 where it has no end.
 func past(all []sets, i int) (behind, quotes int) {
-	at := &all[i/64]
-	to := uint64(1)<<(i%64) - 1
-	around := int(at.depth) + bits.OnesCount64(at.opens&to) - bits.OnesCount64(at.closes&to) // so many brackets are open around it
+	b, to := i/64, uint64(1)<<(i%64)-1
+	at := &all[b]
+	around := at.lowest + int32(bits.OnesCount64(at.closes&^to)+bits.OnesCount64(at.opens&to)) // so many brackets are open around it
 	opens, closes, open := at.opens&^to&^(to+1), at.closes&^to, 1
-	for b := i / 64; ; opens, closes, open = all[b].opens, all[b].closes, int(all[b].depth)-around {
-		at = &all[b]
+	for {
 		for n := bits.OnesCount64(closes); n >= open; { // so many have to close before it does
 			for ; open > 1; open-- {
 				n, closes = n-1, closes&(closes-1)
@@ -105,10 +106,24 @@ func past(all []sets, i int) (behind, quotes int) {
 			}
 			n, closes, opens = n-1, closes&(closes-1), opens&^before
 		}
-		if b++; b == len(all) {
+		if b = reach(all, b+1, around); b < 0 {
 			return -1, 0
 		}
+		at = &all[b]
+		opens, closes = at.opens, at.closes
+		open = int(at.lowest-around) + bits.OnesCount64(closes)
 	}
+}
+
+// reach finds the first block from b on where so few brackets may be open, -1 where there is none.
+func reach(all []sets, b int, open int32) int {
+	rest := all[b:]
+	for i := range rest {
+		if rest[i].lowest <= open {
+			return b + i
+		}
+	}
+	return -1
 }
 
 // unescaped takes the quotes out that a backslash stands before which is no part of an escape itself (3.1.1 there), and

@@ -132,7 +132,7 @@ func (l *layout) value(i, n, k, depth int) (behind, quote int) {
 			marks = l.mark(start, i)
 		}
 		at := &l.nodes[n]
-		at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(i), uint32(n+1), String, marks, 0
+		at.start, at.end, at.kind, at.marks, at.tag = uint32(start), uint32(i), String, marks, 0
 		return i + 1, k + 2
 	case '{', '[':
 		end, quote := past(l.doc.sets, i)
@@ -156,7 +156,7 @@ func (l *layout) value(i, n, k, depth int) (behind, quote int) {
 		return -1, k
 	}
 	at := &l.nodes[n]
-	at.start, at.end, at.next, at.kind, at.marks, at.tag = uint32(start), uint32(i), uint32(n+1), kind, 0, 0
+	at.start, at.end, at.kind, at.marks, at.tag = uint32(start), uint32(i), kind, 0, 0
 	return i, k
 }
 
@@ -205,24 +205,21 @@ func (l *layout) members(i, n, k, depth int) int {
 		if start != uint32(i)+1 || int(end)+2 >= len(s) { // a colon and a value's first byte follow
 			break
 		}
-		tag, marks, size := uint16(0), uint8(name), int(end-start)
-		if l.escape < int(end) || end < 8 || size == 0 {
-			tag, marks = l.oddName(int(start), int(end))
-		} else {
-			tag = mix(binary.LittleEndian.Uint64(s[end-8:end:end])>>(uint(64-8*min(size, 8))&63), size)
-		}
 		at := l.nodes[n : n+2 : n+2]
-		at[0].start, at[0].end, at[0].next, at[0].kind, at[0].marks, at[0].tag = start, end, uint32(n+1), String, marks, tag
+		at[0].start, at[0].end, at[0].kind, at[0].marks = start, end, String, name
+		at[0].tag = tag(s[start], s[end-1], int(end-start))
+		if l.escape < int(end) && l.mark(int(start), int(end)) != 0 {
+			at[0].marks, at[0].tag = name|escaped, l.doc.tagOfEscaped(s[start:end])
+		}
 		if gap := q[2] - end; gap == uint32(len(`":`)) || gap == uint32(len(`": `)) && s[end+2] == ' ' { // a string is the value
 			start, end := q[2]+1, q[3]
 			if i = int(end) + 1; i > len(s) {
 				break
 			}
-			marks := uint8(0)
+			at[1].start, at[1].end, at[1].kind, at[1].marks, at[1].tag = start, end, String, 0, 0
 			if l.escape < int(end) {
-				marks = l.mark(int(start), int(end))
+				at[1].marks = l.mark(int(start), int(end))
 			}
-			at[1].start, at[1].end, at[1].next, at[1].kind, at[1].marks, at[1].tag = start, end, uint32(n+2), String, marks, 0
 			n, k = n+2, k+4
 			switch q[4] - end { // and a name follows
 			case uint32(len(`",`)):
@@ -250,16 +247,6 @@ func (l *layout) members(i, n, k, depth int) int {
 		}
 	}
 	return n
-}
-
-// oddName is the tag of a name that is empty, has escapes, or stands at the document's very begin.
-//
-//go:noinline
-func (l *layout) oddName(start, end int) (tag uint16, marks uint8) {
-	if l.mark(start, end) == 0 {
-		return tagOf(l.s[start:end]), name
-	}
-	return l.doc.tagOfEscaped(l.s[start:end]), name | escaped
 }
 
 // mark is escaped for a string that a backslash stands in; strings are asked about in turn.

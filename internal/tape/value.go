@@ -104,7 +104,7 @@ func (v Value) Members(visit func(name string, member Value) bool) {
 
 // after is the node behind a value and what stands in it.
 func (d *Doc) after(i uint32) uint32 {
-	if n := &d.nodes[i]; n.marks&apart == 0 {
+	if n := &d.nodes[i]; n.kind >= Array && n.marks&apart == 0 {
 		return n.next
 	}
 	return i + 1
@@ -122,7 +122,7 @@ func (v Value) Bytes() int {
 		return n
 	}
 	n := uint32(0)
-	all := v.doc.nodes[v.i:o.next]
+	all := v.doc.nodes[v.i:v.doc.after(v.i)]
 	for i := range all {
 		at := &all[i]
 		n += (at.end - at.start) & counts[(at.kind|Kind(at.marks&name)<<2)&15]
