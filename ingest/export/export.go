@@ -54,7 +54,7 @@ func read(file string, r *bufio.Reader, visit func(Item) error) error {
 		// Lines may follow: NDJSON of arrays. What is left of this one is the first of them, and empty.
 		return whole(file, &bounded{r: r}, true, visit, func(rest io.Reader) error {
 			return read(file, bufio.NewReaderSize(rest, 1<<16), visit)
-		})
+		}, nil)
 	}
 	n := 0
 	first, err := line(r)
@@ -66,19 +66,10 @@ func read(file string, r *bufio.Reader, visit func(Item) error) error {
 		return ended(err)
 	}
 	if !json.Valid(trimmed) && (trimmed[0] == '[' || trimmed[0] == '{') && !errors.Is(err, errTooLong) {
-		// One value over many lines; or NDJSON whose first line is broken, which the second one shows.
-		second, more := line(r)
-		if more != nil && !errors.Is(more, io.EOF) {
-			return more
-		}
-		if next := bytes.TrimSpace(second); trimmed[0] != '{' || len(next) == 0 || next[0] != '{' || !json.Valid(next) {
-			return whole(file, &bounded{r: io.MultiReader(bytes.NewReader(first), bytes.NewReader(second), r)}, trimmed[0] == '[', visit, nil)
-		}
-		if err := expand(file, n, false, trimmed, visit); err != nil {
-			return err
-		}
-		first, err = second, more
-		n++
+		// One value over many lines; or NDJSON whose first lines are broken, which shows where the value does not end.
+		return whole(file, &bounded{r: io.MultiReader(bytes.NewReader(first), r)}, trimmed[0] == '[', visit, nil, func(rest io.Reader, broken error) error {
+			return byLines(file, n, bufio.NewReaderSize(rest, 1<<16), broken, visit)
+		})
 	} else if trimmed[0] != '[' && trimmed[0] != '{' {
 		if table, tableErr := tableOf(file, trimmed); table != nil || tableErr != nil {
 			if tableErr != nil {
@@ -88,7 +79,12 @@ func read(file string, r *bufio.Reader, visit func(Item) error) error {
 		}
 	}
 	_, last := r.Peek(1)
-	for only := n == 0 && last != nil; ; n++ {
+	return lines(file, n, n == 0 && last != nil, first, err, r, visit)
+}
+
+// lines reads NDJSON from line n on, which is first, and err what reading it said. only says that there is no other.
+func lines(file string, n int, only bool, first []byte, err error, r *bufio.Reader, visit func(Item) error) error {
+	for ; ; n++ {
 		if errors.Is(err, errTooLong) {
 			if visitErr := visit(Item{File: file, Line: n, Raw: first, Err: err}); visitErr != nil {
 				return visitErr
@@ -106,6 +102,38 @@ func read(file string, r *bufio.Reader, visit func(Item) error) error {
 			return err
 		}
 	}
+}
+
+// mostBroken is how many lines may be broken before one shows that they are lines of NDJSON.
+const mostBroken = 64
+
+// byLines reads from line n on what begins like a JSON value and is none. It is NDJSON where one of its first lines is an
+// object by itself, which no line of a value that is spread over lines is that anybody writes: those are indented, or a comma
+// follows. Else it is one item, broken.
+func byLines(file string, n int, r *bufio.Reader, broken error, visit func(Item) error) error {
+	var before []Item
+	keep := func(it Item) error {
+		before = append(before, it)
+		return nil
+	}
+	for at, size := n, 0; at < n+mostBroken && size <= maxLine; at++ {
+		next, err := line(r)
+		if len(next) > 0 && next[0] == '{' && json.Valid(next) {
+			for _, it := range before {
+				if err := visit(it); err != nil {
+					return err
+				}
+			}
+			return lines(file, at, false, next, err, r, visit)
+		}
+		if size += len(next); err != nil {
+			break
+		}
+		if next = bytes.TrimSpace(next); len(next) > 0 {
+			_ = expand(file, at, false, next, keep) // what keep says
+		}
+	}
+	return visit(Item{File: file, Line: n, Err: broken})
 }
 
 func blank(line []byte) bool { return len(bytes.TrimSpace(line)) == 0 }
@@ -142,9 +170,10 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 // whole reads JSON that is spread over lines: one array, which is streamed, or objects, one after the other. Where
-// the text is broken, what could be read before has been visited and the rest is one item with the reason. behind reads
-// what follows an array; nothing may where it is nil.
-func whole(file string, in *bounded, array bool, visit func(Item) error, behind func(io.Reader) error) error {
+// the text is broken, what could be read before has been visited and the rest is one item with the reason, but where not
+// even the first object could be read: that is for none to say, and what it reads. behind reads what follows an array;
+// nothing may where it is nil.
+func whole(file string, in *bounded, array bool, visit func(Item) error, behind func(io.Reader) error, none func(rest io.Reader, reason error) error) error {
 	dec := json.NewDecoder(in)
 	n := 0
 	broken := func(err error) error {
@@ -154,7 +183,11 @@ func whole(file string, in *bounded, array bool, visit func(Item) error, behind 
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			err = errors.New("the file ends in the middle of it")
 		}
-		return visit(Item{File: file, Line: n, Err: fmt.Errorf("parsing JSON: %w", err)})
+		err = fmt.Errorf("parsing JSON: %w", err)
+		if n == 0 && !array {
+			return none(io.MultiReader(dec.Buffered(), in.r), err)
+		}
+		return visit(Item{File: file, Line: n, Err: err})
 	}
 	if array {
 		if _, err := dec.Token(); err != nil {
