@@ -182,31 +182,39 @@ func padded(f fields) fields {
 	return f
 }
 
-// course runs records through an engine as a shard does: raw bytes to findings. It returns the time that took, making
-// the records left out.
-func course(b testing.TB, e *Engine, templates []*template, from, n int) time.Duration {
-	var spent time.Duration
+// course is an engine that works as a shard has it work.
+type course struct {
+	*Engine
+	templates      []*template
+	n              int // records so far
+	spent, flushed time.Duration
+}
+
+// run runs more records through the engine, raw bytes to findings, and returns the time that took, making the records left
+// out.
+func (c *course) run(b testing.TB, more int) time.Duration {
+	before := c.spent
 	var dec record.Decoder
 	raws, headers := make([][]byte, burst), make([]map[string][]string, burst)
 	var text []byte
-	for done := 0; done < n; done += burst {
+	for end := c.n + more; c.n < end; c.n += burst {
 		text = text[:0]
 		var ends []int
 		for i := range burst {
-			text = templates[(from+done+i)%len(templates)].write(text, from+done+i)
+			text = c.templates[(c.n+i)%len(c.templates)].write(text, c.n+i)
 			ends = append(ends, len(text))
 		}
 		at := 0
 		for i, end := range ends {
 			raws[i], at = text[at:end:end], end
 		}
-		now := morning.Add(time.Duration(from+done+burst) * 10 * time.Millisecond)
+		now := morning.Add(time.Duration(c.n+burst) * 10 * time.Millisecond)
 		for i, raw := range raws { // as ingest stores them
 			r, err := dec.Decode(raw, record.Defaults{Tenant: tenantID, Enqueued: now})
 			if err != nil {
 				b.Fatal(err)
 			}
-			headers[i] = r.Headers(record.Position{Source: "hub", Partition: "0", Sequence: int64(from + done + i)}, now)
+			headers[i] = r.Headers(record.Position{Source: "hub", Partition: "0", Sequence: int64(c.n + i)}, now)
 		}
 		began := time.Now()
 		for i, raw := range raws {
@@ -214,28 +222,40 @@ func course(b testing.TB, e *Engine, templates []*template, from, n int) time.Du
 			if err != nil {
 				b.Fatal(err)
 			}
-			e.Process(r, position)
+			c.Process(r, position)
 		}
-		e.Flush()
-		if done%(25*burst) == 0 { // several times a second
-			e.SettleEach(func(string, string) time.Time { return now.Add(-10 * time.Minute) })
-			e.Flush()
+		c.Flush()
+		if c.n%(25*burst) == 0 { // checkpoints move the watermark several times a second
+			c.SettleEach(func(string, string) time.Time { return now.Add(-10 * time.Minute) })
+			c.Flush()
 		}
-		if done%(250*burst) == 0 { // once a second, or every few
-			e.FlushAll()
-			e.Forget(now.Add(-time.Hour))
+		if c.n%(250*burst) == 0 {
+			c.Forget(now.Add(-time.Hour))
 		}
-		spent += time.Since(began)
+		if c.spent-c.flushed >= tickEvery {
+			c.tick()
+		}
+		c.spent += time.Since(began)
 	}
-	return spent
+	return c.spent - before
 }
 
 // loaded is an engine in the midst of its work.
-func loaded(b testing.TB, all []*sigma.Rule, templates []*template) *Engine {
+func loaded(b testing.TB, all []*sigma.Rule, templates []*template) *course {
 	e, err := NewEngine(all, directory.New())
 	require.NoError(b, err)
-	course(b, e, templates, 0, eachCourse)
-	return e
+	c := &course{Engine: e, templates: templates}
+	c.run(b, eachCourse)
+	c.tick()
+	return c
+}
+
+// tick is what a shard does once a second.
+func (c *course) tick() (took time.Duration) {
+	began := time.Now()
+	c.FlushAll()
+	c.flushed = c.spent
+	return time.Since(began)
 }
 
 const eachCourse = 50_000
@@ -258,12 +278,12 @@ func benchmarkRules(b *testing.B, all []*sigma.Rule) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	within(b, 1<<30)
 	templates := benchTemplates(b)
-	e := loaded(b, all, templates)
+	c := loaded(b, all, templates)
 	runtime.GC()
 	var spent, std time.Duration
 	n, parsed := 0, 0
 	for b.Loop() {
-		spent += course(b, e, templates, eachCourse+n, eachCourse)
+		spent += c.run(b, eachCourse)
 		n += eachCourse
 		for range 1000 {
 			raw := templates[parsed%len(templates)].write(nil, parsed)
@@ -274,6 +294,7 @@ func benchmarkRules(b *testing.B, all []*sigma.Rule) {
 			parsed++
 		}
 	}
+	spent += c.tick()
 	b.ReportMetric(float64(n)/spent.Seconds(), "records/s")
 	b.ReportMetric(float64(n)/spent.Seconds()/(float64(parsed)/std.Seconds()), "x-json")
 	b.ReportMetric(0, "ns/op")
@@ -372,13 +393,11 @@ func BenchmarkRulesGrowth(b *testing.B) {
 	one, ten := loaded(b, few, templates), loaded(b, many, templates)
 	runtime.GC()
 	var spent [2]time.Duration
-	n := eachCourse
 	const some = 5000 // by turns: a noisy moment meets both
 	for b.Loop() {
 		for range eachCourse / some {
-			spent[0] += course(b, one, templates, n, some)
-			spent[1] += course(b, ten, templates, n, some)
-			n += some
+			spent[0] += one.run(b, some)
+			spent[1] += ten.run(b, some)
 		}
 	}
 	b.ReportMetric(spent[1].Seconds()/spent[0].Seconds(), "x-at-10x")
