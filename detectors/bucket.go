@@ -10,11 +10,15 @@ import (
 // bucketSize is how many things a bucket of state holds: what is written to a snapshot is the buckets that changed.
 const bucketSize = 256
 
+// bucketBytes is how much of what it holds is packed before another is begun: each is one message of a snapshot.
+const bucketBytes = 512 << 10
+
 // bucket is a part of the engine's state, as snapshots keep it.
 type bucket struct {
 	number   int
 	changed  bool
 	left     int   // of what it holds, still there
+	bytes    int   // of what has been packed of it, since it was begun
 	earliest int64 // no record or finding of it is of an earlier time
 	known    []*kept
 	phrases  phrases // that what is kept of its records is written with
@@ -51,7 +55,7 @@ func (b *buckets) discard(old map[int][]byte) {
 }
 
 func (b *buckets) next() *bucket {
-	if b.filling != nil && b.filling.weight() < bucketSize {
+	if b.filling != nil && b.filling.weight() < bucketSize && b.filling.bytes < bucketBytes {
 		return b.filling
 	}
 	if n := len(b.free); n > 0 {
@@ -107,6 +111,6 @@ func (b *buckets) gone(at *bucket) {
 	if at.left--; at.left > 0 || at == b.filling {
 		return
 	}
-	at.known, at.phrases, at.slots, at.facts, at.earliest = nil, nil, nil, nil, math.MaxInt64
+	at.known, at.phrases, at.slots, at.facts, at.earliest, at.bytes = nil, nil, nil, nil, math.MaxInt64, 0
 	b.free = append(b.free, at.number)
 }

@@ -119,7 +119,7 @@ func (v *event) counted(f *inlet) []string {
 		out := make([]string, 0, len(values.List))
 		for _, s := range values.List {
 			if s != "" {
-				out = append(out, s)
+				out = append(out, keptValue(s))
 			}
 		}
 		return out

@@ -17,6 +17,7 @@ func (e *Engine) describe(v *event, position string) (*finding.Finding, []byte) 
 	f.Rule, f.Mode, f.Tenant, f.Time = rule.Name, e.mode[v.rule], v.Tenant, v.Time
 	f.Actor = e.principal(v, v.Actor)
 	if targets := v.Targets(); len(targets) > 0 {
+		targets = targets[:min(len(targets), maxTargets)]
 		f.Targets = e.targets.Take(len(targets))
 		for i, t := range targets {
 			f.Targets[i] = object(rule, v.Record, t)
@@ -50,12 +51,12 @@ func levelFor(rule *sigma.Rule, p finding.Principal) string {
 
 // principal is the party with its home and its standing at the record's time.
 func (e *Engine) principal(v *event, p record.Party) finding.Principal {
-	out := finding.Principal{Home: p.Home, Type: p.Type, ID: p.ID, UPN: p.UPN, Name: p.Name, AppID: p.AppID}
+	out := finding.Principal{Home: clipped(p.Home), Type: clipped(p.Type), ID: clipped(p.ID), UPN: clipped(p.UPN), Name: clipped(p.Name), AppID: clipped(p.AppID)}
 	if out.Home == "" {
 		out.Home = v.Tenant
 	}
 	if out.ID == "" {
-		out.ID = p.Key() // known by the best name there is
+		out.ID = clipped(p.Key()) // known by the best name there is
 	}
 	if p == v.Actor {
 		out.Privileged, out.Roles = v.standing()
@@ -71,23 +72,27 @@ func (e *Engine) target(v *event) (finding.Principal, bool) {
 	if c, ok := v.Change("ServicePrincipal.ObjectID"); ok && c.New != "" {
 		name, _ := v.Change("ServicePrincipal.DisplayName")
 		app, _ := v.Change("ServicePrincipal.AppId")
-		return finding.Principal{Home: v.Tenant, Type: record.ServicePrincipal, ID: c.New, Name: name.New, AppID: app.New}, true
+		return finding.Principal{Home: v.Tenant, Type: record.ServicePrincipal, ID: clipped(c.New), Name: clipped(name.New), AppID: clipped(app.New)}, true
 	}
 	for _, t := range v.Targets() {
 		if (strings.EqualFold(t.Type, "ServicePrincipal") || strings.EqualFold(t.Type, "Application")) && t.ID != "" {
-			return finding.Principal{Home: v.Tenant, Type: record.ServicePrincipal, ID: t.ID, Name: t.Name}, true
+			return finding.Principal{Home: v.Tenant, Type: record.ServicePrincipal, ID: clipped(t.ID), Name: clipped(t.Name)}, true
 		}
 	}
 	return finding.Principal{}, false
 }
 
 func object(rule *sigma.Rule, r *record.Record, t record.Target) finding.Object {
-	o := finding.Object{Type: t.Type, ID: t.ID, UPN: t.UPN, Name: t.Name, Operation: r.Operation}
+	o := finding.Object{Type: clipped(t.Type), ID: clipped(t.ID), UPN: clipped(t.UPN), Name: clipped(t.Name), Operation: clipped(r.Operation)}
 	o.Child = rule.Custom.Child && strings.EqualFold(t.Type, "User")
 	if rule.Custom.Kind == "credential" {
 		for _, c := range t.Changes {
 			if strings.EqualFold(c.Name, "KeyDescription") {
-				o.KeyIDs, _ = r.CredentialsAdded()
+				ids, _ := r.CredentialsAdded()
+				for _, id := range ids[:min(len(ids), maxKeyIDs)] {
+					o.KeyIDs = append(o.KeyIDs, clipped(id))
+				}
+				return o
 			}
 		}
 	}
@@ -96,10 +101,10 @@ func object(rule *sigma.Rule, r *record.Record, t record.Target) finding.Object 
 
 // proofOf is the record as proof; its texts are the record's.
 func proofOf(v *event, positions []string) finding.Proof {
-	p := finding.Proof{Record: v.ID, Time: v.Time, Category: v.Category, Operation: v.Operation, Result: v.Result(), Correlation: v.Correlation(),
-		Principal: v.Actor.Key(), Label: v.Actor.Label(), Address: v.Actor.Address, Positions: positions}
+	p := finding.Proof{Record: v.ID, Time: v.Time, Category: v.Category, Operation: clipped(v.Operation), Result: clipped(v.Result()), Correlation: clipped(v.Correlation()),
+		Principal: clipped(v.Actor.Key()), Label: clipped(v.Actor.Label()), Address: clipped(v.Actor.Address), Positions: positions}
 	if s := v.SignIn(); s != nil {
-		p.Address, p.Country, p.Agent, p.Device, p.Session = s.Address, s.Country, s.Agent, s.Device, s.Session
+		p.Address, p.Country, p.Agent, p.Device, p.Session = clipped(s.Address), clipped(s.Country), clipped(s.Agent), clipped(s.Device), clipped(s.Session)
 	}
 	return p
 }

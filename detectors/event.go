@@ -98,12 +98,12 @@ func (v *event) named(word string) []string {
 	return v.Record.Field(word).List
 }
 
-// first is the first value of a slot that is not empty.
+// first is the first value of a slot that is not empty, as windows keep it.
 func (v *event) first(slot int) (string, bool) {
 	values := v.Slot(slot)
 	if values.Absent || values.Unknown {
 		return "", false
 	}
 	i := slices.IndexFunc(values.List, func(s string) bool { return s != "" })
-	return values.List[i], true
+	return keptValue(values.List[i]), true
 }

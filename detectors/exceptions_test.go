@@ -26,6 +26,43 @@ func entering(name, mode string) string {
 
 const scanner = "signIn.address|cidr: 192.0.2.0/24"
 
+// What an exception suppressed is told once it is taken away, and suppressed again when it is made again.
+func TestAnExceptionThatIsTakenAway(t *testing.T) {
+	const in = `---
+title: In
+name: in
+logsource: {product: azure, service: signinlogs}
+detection: {s: {signIn.errorCode: 0}, condition: s}
+custom: {mode: on}
+`
+	const but = `---
+title: Not u1
+name: but
+logsource: {product: azure, service: signinlogs}
+filter: {rules: [in], s: {actor.id: u1}, condition: not s}
+custom: {owner: o, reason: r, until: 2030-01-01T00:00:00Z}
+`
+	var e *Engine
+	for i, step := range []struct{ rules, suppressed string }{{in + but, "but"}, {in, ""}, {in + but, "but"}} {
+		all, err := sigma.Parse("r.yml", strings.NewReader(step.rules), nil)
+		require.NoError(t, err)
+		next, err := NewEngine(all, known())
+		require.NoError(t, err)
+		if e != nil {
+			_, err = next.load(e.whole())
+			require.NoError(t, err)
+		}
+		e = next
+		for range 2 { // a second time it says nothing new
+			e.Process(decode(t, signIn("s1", "u1", "192.0.2.1", 0, morning, noDetails)), "1")
+		}
+		current := e.Current()
+		require.Len(t, current, 1)
+		require.Equal(t, step.suppressed, current[0].Suppressed)
+		require.Equal(t, i+1, current[0].Revision)
+	}
+}
+
 func TestASuppressedRecordIsRecordedUntilTheExceptionEnds(t *testing.T) {
 	e := engine(t, entering("entered", "on")+except("our-scanner", "[entered]", scanner)+except("twin", "any", "signIn.address: 192.0.2.1"))
 	plain := engine(t, entering("entered", "on"))

@@ -89,24 +89,23 @@ type learnt struct {
 type holder struct{ tenant, key string }
 
 // Risen has what some principals of a tenant did looked at again: somebody has read of roles that the audit stream said nothing
-// of, such as the first time that Graph answers. Where the tenant's shard is not this instance's nothing is done.
+// of, such as the first time that Graph answers. Where the tenant's shard is not this instance's it is done if it becomes so.
 func (r *Room) Risen(tenant string, principals []string) {
 	s := r.shards[bus.ShardOf(tenant)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.engine == nil {
-		return
+	if s.risen == nil {
+		s.risen = map[holder]bool{}
 	}
 	for _, key := range principals {
-		s.risen = append(s.risen, holder{tenant, key})
+		s.risen[holder{tenant, key}] = true
 	}
 }
 
 // lookAgain looks again at what it has read of those of whom it has learnt something since. What the engine has found
 // already it finds no second time.
 func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error) {
-	if len(s.learnt)+len(s.risen) == 0 || s.through == 0 {
-		s.risen = nil // nothing has been read
+	if len(s.learnt)+len(s.risen) == 0 || s.through == 0 { // of what nobody has read there is nothing to look at
 		return nil, nil
 	}
 	since := map[holder]time.Time{}
@@ -150,7 +149,7 @@ func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error
 			return nil, err
 		}
 	}
-	for _, h := range s.risen {
+	for h := range s.risen {
 		if err := look(h, time.Time{}, time.Now().Add(-s.back())); err != nil {
 			return nil, err
 		}
@@ -159,13 +158,16 @@ func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error
 	return out, nil
 }
 
-// reconsidered tells a finding anew where what was learnt of its record's principal changes it.
+// reconsidered tells a finding anew where what was learnt of its record's principal changes it, or where an exception has been
+// made or taken away since.
 func (e *Engine) reconsidered(s *single, v *event, by string) *kept {
-	if !e.again || v.Fullness() < s.size || s.withdrawn != "" && s.withdrawn != learntOtherwise {
+	if v.Fullness() < s.size || s.withdrawn != "" && !(e.again && s.withdrawn == learntOtherwise) {
 		return s.of
 	}
 	was := e.finding(s)
-	if standing, _ := v.standing(); s.withdrawn == "" && (standing == directory.Yes) == (was.Actor.Privileged == directory.Yes) {
+	standing, _ := v.standing()
+	learnt := e.again && (s.withdrawn != "" || (standing == directory.Yes) != (was.Actor.Privileged == directory.Yes))
+	if !learnt && by == was.Suppressed {
 		return s.of
 	}
 	f, says := e.describe(v, was.Proof[0].Positions[0])

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cordon/detectors/sigma"
+	"cordon/internal/record"
 )
 
 // correlation is one of the plan, its rules known by their names.
@@ -160,6 +161,16 @@ func wordsOf(r *sigma.Rule) (out []string) {
 		}
 		out, rest = append(out, name), next
 	}
+}
+
+// back is how far behind what all partitions have seen an engine may still need what it read: a slot's first window opens two
+// timespans before the slot ends, the latest record may come as late as it is expected, and then a finding is settled.
+func (p *Plan) back(l record.Lateness) time.Duration {
+	late := time.Duration(0)
+	for category := range p.sights {
+		late = max(late, l.Of(category))
+	}
+	return max(readBack, 2*p.Reach()) + late + settles
 }
 
 // Reach is how far back the windows of the rules go, those of correlations below correlations included.

@@ -48,8 +48,9 @@ func (w *world) publish(m bus.Message) {
 }
 
 // store puts a record into LOGS as ingest does.
-func (w *world) store(f fields) {
-	r := decode(w, f)
+func (w *world) store(f fields) { w.storeRecord(decode(w, f)) }
+
+func (w *world) storeRecord(r *record.Record) {
 	w.next++
 	at := record.Position{Source: "hub", Partition: "0", Sequence: w.next}
 	w.publish(bus.Message{Subject: bus.LogSubject(r.Tenant, r.Category, r.Actor.Key()), Header: nats.Header(r.Headers(at, r.Time.Add(time.Minute))), Data: r.Raw})

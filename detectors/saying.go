@@ -86,7 +86,8 @@ func (e *Engine) say(k *kept, v *event, position string, words []string) {
 		n++
 	}
 	if w.number(uint64(n)); n > 0 {
-		for _, t := range v.Targets() {
+		targets := v.Targets()
+		for _, t := range targets[:min(len(targets), maxTargets)] {
 			f.Targets = append(f.Targets, object(e.rules[v.rule], v.Record, t))
 		}
 		for _, word := range words {
@@ -98,6 +99,7 @@ func (e *Engine) say(k *kept, v *event, position string, words []string) {
 		}
 	}
 	e.packed, k.text, v.said = w.bytes, e.texts.Keep(w.bytes), true
+	k.bucket.bytes += len(w.bytes)
 }
 
 // ownWords are those that a correlation's finding knows by itself.

@@ -28,9 +28,9 @@ type shard struct {
 	decoder    record.Decoder
 	watermarks *watermarks
 	waiting    []foreign
-	learnt     []learnt // for whose sake nothing has been looked at again yet
-	risen      []holder // of whom was read that they hold roles: nor for theirs
-	moved      bool     // the watermarks, since they were applied
+	learnt     []learnt        // for whose sake nothing has been looked at again yet
+	risen      map[holder]bool // of whom was read that they hold roles: nor for theirs; they wait for a turn where there is none
+	moved      bool            // the watermarks, since they were applied
 	cleared    time.Time
 	through    uint64 // sequence of LOGS up to which all of the shard has been looked at
 	delivered  uint64 // number of the last delivery
@@ -177,6 +177,9 @@ func (s *shard) look(m jetstream.Msg, seq uint64) []finding.Finding {
 			s.log.Error("a stored checkpoint cannot be read; it is passed over", zap.String("subject", m.Subject()), zap.Error(err))
 			return nil
 		}
+		if meta, err := m.Metadata(); err == nil {
+			cp.Written = meta.Timestamp // one clock for all readers
+		}
 		s.watermarks.take(cp)
 		s.moved = true
 		return nil
@@ -190,6 +193,7 @@ func (s *shard) look(m jetstream.Msg, seq uint64) []finding.Finding {
 		s.log.Error("a stored record cannot be read; it is passed over", zap.String("subject", m.Subject()), zap.Error(err))
 		return nil
 	}
+	s.watermarks.brought(rec.Tenant, rec.Category, position)
 	if s.room.footprints.isOwn(rec) {
 		s.engine.observe(rec)
 		s.waiting = append(s.waiting, foreign{record: rec, position: position, sequence: seq})
@@ -202,16 +206,16 @@ func (s *shard) look(m jetstream.Msg, seq uint64) []finding.Finding {
 // settle confirms what the watermarks have passed.
 func (s *shard) settle() []finding.Finding {
 	s.moved = false
+	out := s.engine.SettleEach(s.watermarks.of)
 	if behind := s.watermarks.behind(); behind.Sub(s.cleared) > time.Hour {
 		s.engine.Forget(behind.Add(-s.back()))
 		s.cleared = behind
 	}
-	return s.engine.SettleEach(s.watermarks.of)
+	return out
 }
 
-// back is how far back windows may still need what was read: a slot's first window opens two timespans before the
-// slot ends.
-func (s *shard) back() time.Duration { return max(readBack, 2*s.engine.Reach()) }
+// back is how far back what was read may still be needed.
+func (s *shard) back() time.Duration { return s.engine.back(s.watermarks.lateness) }
 
 // tick looks each second at what has gathered, whether or not messages come. An error ends the turn.
 func (s *shard) tick(ctx context.Context, cancel context.CancelFunc) error {

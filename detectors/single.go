@@ -74,6 +74,7 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 			s.revision, s.withdrawn, s.size = 2, contradicted, full // as if they had come in the other order
 		}
 		k.singles = s
+		k.bucket.bytes += len(s.packed)
 		return e.publish(s, f)
 	}
 	if slices.Contains(s.sums, v.Sum()) {

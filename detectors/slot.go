@@ -171,6 +171,7 @@ func (e *Engine) tell(id string, made place, in sigma.Slot, around *gathered, ow
 	}
 	unconfirmed := in.Unconfirmed && !s.settled
 	if s.finding.Revision > 0 && s.finding.Principal.Privileged == principal.Privileged && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.records == all.set && s.finding.Time.Equal(in.Time) {
+		e.watchSlot(s) // of one that was loaded under a changed rule nobody has
 		return
 	}
 	rule := made.of.rule

@@ -211,6 +211,7 @@ func (e *Engine) load(head []byte, buckets map[int][]byte) (same bool, err error
 		e.buckets.upTo(number)
 		if len(buckets[number]) > 0 {
 			r.bytes, r.names = string(buckets[number]), nil
+			e.buckets.all[number].bytes = len(r.bytes)
 			e.loadBucket(r, e.buckets.all[number], unchanged)
 		}
 	}

@@ -1,6 +1,7 @@
 package detectors
 
 import (
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"strings"
@@ -72,6 +73,48 @@ func eachStory(t *testing.T, check func(t *rapid.T, r *rand.Rand, s *story)) {
 			check(t, r, randomStory(t, r, table))
 		}
 	})
+}
+
+// What waits to be confirmed waits under rules of other words too.
+func TestAnUnconfirmedFindingUnderAnEditedRule(t *testing.T) {
+	plan := func(description string) *Plan {
+		all, err := sigma.Parse("r.yml", strings.NewReader(`---
+title: No country
+name: nocountry
+logsource: {product: azure, service: signinlogs}
+description: `+description+`
+detection: {s: {actor.privileged: "true"}, f: {location.countryOrRegion: NO}, condition: s and not f}
+---
+title: many
+name: many
+correlation: {timespan: 10m, type: event_count, rules: [nocountry], group-by: [actor.id], condition: {gte: 2}}
+custom: {mode: on}
+`), nil)
+		require.NoError(t, err)
+		p, err := NewPlan(all)
+		require.NoError(t, err)
+		return p
+	}
+	d := admins()
+	feed := func(e *Engine) {
+		for i := range 2 {
+			id := fmt.Sprint("s", i)
+			e.Process(decode(t, signIn(id, adminID, "192.0.2.1", 0, morning.Add(time.Duration(i)*time.Second), noDetails)), id)
+		}
+		e.FlushAll()
+	}
+	e := plan("before").Engine(d)
+	feed(e)
+	require.True(t, e.Current()[0].Unconfirmed)
+	after := plan("after").Engine(d)
+	same, err := after.load(e.whole())
+	require.NoError(t, err)
+	require.False(t, same)
+	feed(after)
+	after.Settle(time.Time{})
+	current := after.Current()
+	require.Len(t, current, 1)
+	require.False(t, current[0].Unconfirmed)
 }
 
 func TestASnapshotIsTheEngine(t *testing.T) {

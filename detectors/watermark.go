@@ -10,39 +10,88 @@ import (
 	"cordon/internal/record"
 )
 
+// goneAfter is how long a partition may be without a reader, which writes a checkpoint every few seconds, before nobody
+// waits for it any more: its source was taken out of the configuration, or its tenant has withdrawn a permission.
+const goneAfter = 3 * 24 * time.Hour
+
 // watermarks tell, by tenant and category, the event time up to which all is expected to have been seen: the least
 // over the partitions of every source that carries the category for the tenant of what they have seen, less the
-// category's expected lateness. Another tenant's silent hub holds nobody back.
+// category's expected lateness. Another tenant's silent hub holds nobody back, and none that has no reader any more.
 type watermarks struct {
 	lateness record.Lateness
 	seen     map[string]map[string]time.Time // by source and partition
+	written  map[string]map[string]time.Time // likewise, when its reader said so
+	newest   time.Time                       // when any reader last said something
 	carries  map[carried]map[string]bool     // the sources
+	last     carriedFrom                     // of the record before
 }
 
 type carried struct{ tenant, category string }
 
+type carriedFrom struct{ tenant, category, source string }
+
 func newWatermarks(l record.Lateness) *watermarks {
-	return &watermarks{lateness: l, seen: map[string]map[string]time.Time{}, carries: map[carried]map[string]bool{}}
+	return &watermarks{lateness: l, seen: map[string]map[string]time.Time{}, written: map[string]map[string]time.Time{}, carries: map[carried]map[string]bool{}}
 }
 
 // take moves the watermarks to where a checkpoint stands.
 func (w *watermarks) take(cp record.Checkpoint) {
+	if cp.Aside {
+		return
+	}
 	if w.seen[cp.Source] == nil {
 		w.seen[cp.Source] = map[string]time.Time{}
 	}
 	w.seen[cp.Source][cp.Partition] = cp.Seen
+	w.heard(cp.Source, cp.Partition, cp.Written)
 	for _, c := range cp.Carried {
-		key := carried{strings.ToLower(c.Tenant), c.Category}
-		if w.carries[key] == nil {
-			w.carries[key] = map[string]bool{}
-		}
-		w.carries[key][cp.Source] = true
+		w.carry(c.Tenant, c.Category, cp.Source)
 	}
+}
+
+// heard takes note of when a partition's reader wrote something.
+func (w *watermarks) heard(source, partition string, written time.Time) {
+	if w.written[source] == nil {
+		w.written[source] = map[string]time.Time{}
+	}
+	w.written[source][partition] = written
+	if written.After(w.newest) {
+		w.newest = written
+	}
+}
+
+func (w *watermarks) carry(tenant, category, source string) {
+	key := carried{strings.ToLower(tenant), category}
+	if w.carries[key] == nil {
+		w.carries[key] = map[string]bool{}
+	}
+	w.carries[key][source] = true
+}
+
+// brought takes note of the source that a record came through: a checkpoint has room for some hundred tenants' categories
+// alone. The texts may be written over.
+func (w *watermarks) brought(tenant, category, position string) {
+	source, _, _ := strings.Cut(position, "/")
+	if at := (carriedFrom{tenant, category, source}); at == w.last {
+		return
+	}
+	w.last = carriedFrom{strings.Clone(tenant), strings.Clone(category), strings.Clone(source)}
+	if p, err := record.ParsePosition(position); err == nil {
+		if _, known := w.seen[p.Source]; known { // else it stands aside, or its checkpoint is to come with what it brought
+			w.carry(w.last.tenant, w.last.category, p.Source)
+		}
+	}
+}
+
+// gone says that nobody reads a partition any more.
+func (w *watermarks) gone(source, partition string) bool {
+	written := w.written[source][partition]
+	return !written.IsZero() && w.newest.Sub(written) > goneAfter
 }
 
 // save puts into a snapshot's head what the watermarks stand on.
 func (w *watermarks) save(h *head) {
-	h.Seen = w.seen
+	h.Seen, h.Written = w.seen, w.written
 	for _, key := range slices.SortedFunc(maps.Keys(w.carries), func(a, b carried) int {
 		return cmp.Or(strings.Compare(a.tenant, b.tenant), strings.Compare(a.category, b.category))
 	}) {
@@ -55,6 +104,11 @@ func (w *watermarks) load(h head) {
 	if h.Seen != nil {
 		w.seen = h.Seen
 	}
+	for source, partitions := range h.Written {
+		for partition, written := range partitions {
+			w.heard(source, partition, written)
+		}
+	}
 	for _, c := range h.Carries {
 		sources := map[string]bool{}
 		for _, s := range c.Sources {
@@ -64,31 +118,44 @@ func (w *watermarks) load(h head) {
 	}
 }
 
-// of is a category's watermark in a tenant; where no source is known to carry it, it has not begun.
+// of is a category's watermark in a tenant. It has not begun where no source is known to carry the category, or where a
+// partition of one that does has not.
 func (w *watermarks) of(tenant, category string) time.Time {
-	least := time.Time{}
+	var all least
 	for source := range w.carries[carried{strings.ToLower(tenant), category}] {
-		for _, seen := range w.seen[source] {
-			if least.IsZero() || seen.Before(least) {
-				least = seen
+		for partition, seen := range w.seen[source] {
+			if !w.gone(source, partition) {
+				all.take(seen)
 			}
 		}
 	}
-	if least.IsZero() {
+	if all.time.IsZero() {
 		return time.Unix(0, 0)
 	}
-	return least.Add(-w.lateness.Of(category))
+	return all.time.Add(-w.lateness.Of(category))
 }
 
 // behind is the least that any partition has seen: what lies well before it comes no more.
 func (w *watermarks) behind() time.Time {
-	least := time.Time{}
-	for _, partitions := range w.seen {
-		for _, seen := range partitions {
-			if least.IsZero() || seen.Before(least) {
-				least = seen
+	var all least
+	for source, partitions := range w.seen {
+		for partition, seen := range partitions {
+			if !w.gone(source, partition) && !seen.IsZero() {
+				all.take(seen)
 			}
 		}
 	}
-	return least
+	return all.time
+}
+
+// least is the least of the times that it takes; zero of none.
+type least struct {
+	time  time.Time
+	begun bool
+}
+
+func (l *least) take(t time.Time) {
+	if !l.begun || t.Before(l.time) {
+		l.time, l.begun = t, true
+	}
 }

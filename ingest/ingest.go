@@ -38,6 +38,7 @@ type Source struct {
 	Name    string
 	Tenants []string // whose records it may carry; empty: any
 	Clock   clock.Clock
+	Aside   bool // it reads the past: no watermark waits for it
 }
 
 // Partition writes what one reader reads from one partition. Two readers of one partition cannot both write: the
@@ -68,7 +69,7 @@ func Open(ctx context.Context, b *bus.Bus, source Source, partition string) (p *
 		}
 		p.last = msg.Sequence
 	}
-	p.at.Source, p.at.Partition = source.Name, partition
+	p.at.Source, p.at.Partition, p.at.Aside = source.Name, partition, source.Aside
 	if p.before, err = unpassed(ctx, b, p.at); err != nil {
 		return nil, false, err
 	}

@@ -20,7 +20,7 @@ const searchWithin = 12 * time.Hour
 // Ask puts a search of a tenant on record; the poller of that tenant, whichever instance runs it, makes it, also after
 // a restart. Asked for again, a search that is under way or done is left alone.
 func Ask(ctx context.Context, b *bus.Bus, c clock.Clock, tenant string, s Search) error {
-	source := ingest.Source{Name: Config{Tenant: tenant}.searches(), Tenants: []string{tenant}, Clock: c}
+	source := ingest.Source{Name: Config{Tenant: tenant}.searches(), Tenants: []string{tenant}, Clock: c, Aside: true}
 	partition, asked, err := ingest.Open(ctx, b, source, s.Name())
 	if err != nil || asked {
 		return err

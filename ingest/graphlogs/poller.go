@@ -167,7 +167,7 @@ func (p *Poller) follow(ctx context.Context, l Log) {
 
 // partition opens a partition of one of the tenant's sources.
 func (p *Poller) partition(ctx context.Context, source, name string) (*ingest.Partition, error) {
-	out, _, err := ingest.Open(ctx, p.bus, ingest.Source{Name: source, Tenants: []string{p.cfg.Tenant}, Clock: p.clock}, name)
+	out, _, err := ingest.Open(ctx, p.bus, ingest.Source{Name: source, Tenants: []string{p.cfg.Tenant}, Clock: p.clock, Aside: source == p.cfg.searches()}, name)
 	return out, err
 }
 

@@ -92,6 +92,9 @@ func (r *reader) span(ctx context.Context, partition *ingest.Partition) (caughtU
 	}
 	err = pages(ctx, from, to, func(items []json.RawMessage, last bool) error {
 		page := ingest.Page{Cursor: before, Keep: from.Add(-r.Lag)}
+		if partition.At().Seen.IsZero() {
+			page.Seen = from // what came before nobody asks for
+		}
 		for _, item := range items {
 			page.Records = append(page.Records, r.wrap(r.cfg.Tenant, item))
 		}

@@ -226,5 +226,8 @@ func (r *reader) store(ctx context.Context, page ingest.Page) error {
 		return fmt.Errorf("encoding the cursor: %w", err)
 	}
 	page.Cursor = at
+	if page.Seen.IsZero() && r.partition.At().Seen.IsZero() {
+		page.Seen = r.cursor.Read // what came before nobody asks for
+	}
 	return r.partition.StorePage(ctx, page)
 }

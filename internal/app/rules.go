@@ -43,7 +43,8 @@ func (a *App) readRules() (set replay.Set, plan *detectors.Plan, err error) {
 	if set.Table, err = fields.Load(from); err != nil {
 		return set, nil, err
 	}
-	plan, err = detectors.NewPlan(set.Rules, detectors.WithFields(set.Table), detectors.WithModes(a.cfg.Modes))
+	set.Modes = a.cfg.Modes
+	plan, err = detectors.NewPlan(set.Rules, detectors.WithFields(set.Table), detectors.WithModes(set.Modes))
 	return set, plan, err
 }
 

@@ -88,7 +88,7 @@ func (d *Directory) tenant(id string) *tenant {
 }
 
 // Load replaces what was read about a tenant; what the audit stream said stays. It returns who holds a privileged role that
-// nobody had read of him, by id or else by name: what he did before may have been taken for somebody else's.
+// nobody had read of him, by id and by name: what he did before may have been taken for somebody else's.
 func (d *Directory) Load(s Snapshot) (risen []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -104,7 +104,11 @@ func (d *Directory) Load(s Snapshot) (risen []string) {
 		known := cmp.Or(p.ID, p.UPN)
 		had := before[strings.ToLower(known)].Roles
 		if slices.ContainsFunc(p.Roles, func(r Role) bool { return Privileged(r.ID, r.Name) && !slices.Contains(had, r) }) {
-			risen = append(risen, known)
+			for _, key := range []string{p.ID, p.UPN} {
+				if key != "" {
+					risen = append(risen, key)
+				}
+			}
 		}
 		for _, key := range []string{p.ID, p.UPN} {
 			if key != "" {

@@ -23,6 +23,8 @@ type Checkpoint struct {
 	Written time.Time `json:"written"`
 	// Carried is what has come through this partition since it was first opened.
 	Carried []Carried `json:"carried,omitempty"`
+	// Aside says that the source reads the past, beside the stream: nothing waits for it.
+	Aside bool `json:"aside,omitempty"`
 	// Dead counts what went to DEADLETTER.
 	Dead int64 `json:"dead,omitempty"`
 	// Cursor is where a polled source asks next; its form is the poller's own.

@@ -25,10 +25,22 @@ import (
 	"go.uber.org/zap"
 )
 
-// Set is a set of rules, with what their fields mean.
+// Set is a set of rules, with what their fields mean, and the modes that the configuration gives them.
 type Set struct {
 	Rules []*sigma.Rule
 	Table *fields.Table
+	Modes map[string]string
+}
+
+// given are the modes for the rules that the set has.
+func (s Set) given(modes map[string]string) map[string]string {
+	out := map[string]string{}
+	for _, r := range s.Rules {
+		if mode, ok := modes[r.Name]; ok {
+			out[r.Name] = mode
+		}
+	}
+	return out
 }
 
 // Config is what a Replayer needs.
@@ -98,7 +110,7 @@ func load(files map[string]string) (Set, error) {
 	if err != nil {
 		return Set{}, difference.Refuse("%v", err)
 	}
-	return Set{rules, table}, nil
+	return Set{Rules: rules, Table: table}, nil
 }
 
 // pass is one replay.
@@ -125,11 +137,12 @@ func (p *pass) recorded() bool { return p.req.Files == nil }
 func (p *pass) prepare() error {
 	dir := p.cfg.Directory.Clone()
 	engine := func(s Set) (err error) {
-		e, err := detectors.NewEngine(s.Rules, dir, detectors.WithFields(s.Table))
+		e, err := detectors.NewEngine(s.Rules, dir, detectors.WithFields(s.Table), detectors.WithModes(s.Modes))
 		p.engines = append(p.engines, e)
 		return err
 	}
-	if err := engine(p.cfg.Running()); err != nil {
+	running := p.cfg.Running()
+	if err := engine(running); err != nil {
 		return err
 	}
 	if !p.recorded() {
@@ -137,6 +150,7 @@ func (p *pass) prepare() error {
 		if err != nil {
 			return err
 		}
+		given.Modes = given.given(running.Modes)
 		if err := engine(given); err != nil {
 			return difference.Refuse("%v", err)
 		}

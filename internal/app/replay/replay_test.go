@@ -87,7 +87,7 @@ func shipped(t testing.TB) Set {
 	require.NoError(t, err)
 	table, err := fields.Load(rules.Shipped)
 	require.NoError(t, err)
-	return Set{all, table}
+	return Set{Rules: all, Table: table}
 }
 
 // store takes records in as ingest does, each in a message of its own; they reach the hub a minute after they happened.
@@ -242,6 +242,25 @@ func TestOtherRulesFindOthers(t *testing.T) {
 	require.Zero(t, r.Records)
 	r = h.replay(difference.Request{Since: morning.Add(30 * time.Minute), Until: morning.Add(time.Hour), Files: given})
 	require.Empty(t, r.Changes, "nothing happened then")
+}
+
+// What the configuration has turned off stays off on both sides.
+func TestTheModesOfTheConfigurationHold(t *testing.T) {
+	h := open(t)
+	h.day()
+	set := shipped(t)
+	set.Modes = map[string]string{"admin-without-mfa": "off", "password-spray": "on"}
+	h.replayer.cfg.Running = func() Set { return set }
+	r := h.replay(difference.Request{Since: morning.Add(-time.Hour), Until: morning.Add(time.Hour), Files: files(t, func(name, text string) string {
+		if strings.HasSuffix(name, "password-spray.yml") {
+			return "" // a mode for a rule that is not given is no error
+		}
+		return text
+	})})
+	for _, rule := range r.Rules {
+		require.NotEqual(t, "admin-without-mfa", rule.Rule)
+		require.Equal(t, strings.HasPrefix(rule.Rule, "password-spray"), rule.Differs(), rule.Rule)
+	}
 }
 
 func TestWhatWasRecordedAgainstTodaysRules(t *testing.T) {

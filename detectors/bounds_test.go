@@ -1,0 +1,93 @@
+package detectors
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"cordon/detectors/sigma"
+	"cordon/internal/bus"
+	"cordon/internal/record"
+	"github.com/stretchr/testify/require"
+)
+
+// hostile are records of almost a mebibyte, and what is hostile about each.
+func hostile(t testing.TB) map[string]*record.Record {
+	name := strings.Repeat("<", 600<<10) // six times as long as Go writes it in JSON
+	out := map[string]*record.Record{}
+	add := func(what string, f fields) {
+		r, err := record.Decode(bytes.ReplaceAll(encode(t, f), []byte(`\u003c`), []byte("<")), record.Defaults{})
+		require.NoError(t, err)
+		require.Greater(t, len(r.Raw), record.MaxBytes/2, what)
+		out[what] = r
+	}
+	long := signIn("long", adminID, "198.51.100.23", 0, morning, oneFactor)
+	p := long["properties"].(fields)
+	p["userPrincipalName"], p["userDisplayName"], p["userAgent"] = name[:250<<10], name[:250<<10], name[:250<<10]
+	add("a long name", long)
+	for n := range 12 { // their findings lie in one bucket
+		many := roleChanged(fmt.Sprint("many-", n), "Update user", "u", morning)
+		var targets []fields
+		for i := range 3000 {
+			targets = append(targets, fields{"type": "User", "id": fmt.Sprint("target-", i), "userPrincipalName": fmt.Sprintf("%s%d@contoso.example", strings.Repeat("u", 150), i)})
+		}
+		many["properties"].(fields)["targetResources"] = targets
+		add(fmt.Sprint("many targets ", n), many)
+	}
+	return out
+}
+
+const hostileRules = `---
+title: "{actor} changed {target}"
+name: changed
+logsource: {product: azure, service: auditlogs}
+detection: {s: {operationName: Update user}, condition: s}
+custom: {mode: on}
+---
+title: Someone came in
+name: entered
+logsource: {product: azure, service: signinlogs}
+detection: {s: {signIn.errorCode: 0}, condition: s}
+custom: {mode: on}
+---
+title: "{principal} came in, from {signIn.address}"
+name: entered-once
+correlation: {timespan: 10m, type: value_count, rules: [entered], group-by: [actor.upn, userAgent], condition: {field: userDisplayName, gte: 1}, generate: true}
+custom: {mode: on}
+`
+
+// No record makes a finding, or a part of a snapshot, that is too large for the bus: its shard would stand still.
+func TestNoRecordIsTooLargeForItsShard(t *testing.T) {
+	rules, err := sigma.Parse("hostile.yml", strings.NewReader(hostileRules), nil)
+	require.NoError(t, err)
+	w := newWorld(t)
+	records := hostile(t)
+	for _, r := range records {
+		w.storeRecord(r)
+	}
+	w.store(signIn("after", adminID, "198.51.100.23", 0, morning.Add(time.Minute), oneFactor))
+	want := len(records) + 1 + 1 // one of a correlation
+	w.runThis(w.room(rules, admins()), func() bool { return len(w.findings()) == want })
+	last, err := w.bus.LastSequence(t.Context(), bus.SnapshotsStream)
+	require.NoError(t, err)
+	require.NotZero(t, last, "a snapshot was written")
+	found := w.findings()
+	w.runThis(w.room(rules, admins()), func() bool { // and is read
+		last, err := w.bus.LastSequence(w.Context(), bus.Logs)
+		handled, handledErr := Handled(w.Context(), w.bus)
+		return err == nil && handledErr == nil && handled == last
+	})
+	require.Equal(t, found, w.findings())
+}
+
+func TestLongValuesAreKeptApart(t *testing.T) {
+	long := strings.Repeat("a", 2*maxText)
+	require.NotEqual(t, keptValue(long+"b"), keptValue(long+"c"))
+	require.Equal(t, keptValue(long), keptValue(long))
+	require.LessOrEqual(t, len(keptValue(long)), maxText)
+	require.Equal(t, long[:maxText], keptValue(long[:maxText]))
+	require.Equal(t, "é", strings.TrimRight(clipped(strings.Repeat("é", maxText))[:2], "…"))
+	require.True(t, strings.HasSuffix(clipped("x"+strings.Repeat("é", maxText)), "é…"), "no half of a character")
+}

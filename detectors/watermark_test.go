@@ -1,0 +1,100 @@
+package detectors
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"cordon/internal/record"
+	"github.com/stretchr/testify/require"
+)
+
+// seenBy is a checkpoint of a partition whose reader stood there at a time.
+func seenBy(source, partition string, seen, written time.Time, tenants ...string) record.Checkpoint {
+	cp := record.Checkpoint{Source: source, Partition: partition, Seen: seen, Written: written}
+	for _, tenant := range tenants {
+		cp.Carried = append(cp.Carried, record.Carried{Tenant: tenant, Category: record.SignInLogs})
+	}
+	return cp
+}
+
+func TestASourceThatNobodyReadsHoldsNobodyBack(t *testing.T) {
+	w := newWatermarks(record.Lateness{})
+	for day := range 10 {
+		now := morning.Add(time.Duration(day) * 24 * time.Hour)
+		w.take(seenBy("hub", "0", now, now, "a"))
+		if day == 0 {
+			w.take(seenBy("taken out", "0", now, now, "a"))
+		}
+		want := now
+		if now.Sub(morning) <= goneAfter {
+			want = morning
+		}
+		require.Equal(t, want, w.behind(), "day %d", day)
+		require.Equal(t, want, w.of("a", record.SignInLogs), "day %d", day)
+	}
+	var h head
+	w.save(&h)
+	again := newWatermarks(record.Lateness{})
+	again.load(h)
+	require.Equal(t, w.behind(), again.behind(), "a snapshot knows it too")
+	w.take(seenBy("taken out", "0", morning.Add(time.Hour), morning.Add(240*time.Hour)))
+	require.Equal(t, morning.Add(time.Hour), w.behind(), "somebody reads it again")
+}
+
+func TestAPartitionThatHasNotBegun(t *testing.T) {
+	for range 50 { // maps have no order
+		w := newWatermarks(record.Lateness{})
+		w.take(seenBy("hub", "0", morning, morning, "a"))
+		w.take(seenBy("hub", "1", morning.Add(time.Hour), morning))
+		w.take(seenBy("new", "0", time.Time{}, morning, "b"))
+		require.Equal(t, morning, w.of("a", record.SignInLogs))
+		require.Equal(t, time.Unix(0, 0), w.of("b", record.SignInLogs))
+		require.Equal(t, morning, w.behind())
+		w.take(seenBy("new", "0", time.Time{}, morning, "a"))
+		require.Equal(t, time.Unix(0, 0), w.of("a", record.SignInLogs), "it may bring some yet")
+	}
+}
+
+func TestASearchOfThePastHoldsNobodyBack(t *testing.T) {
+	w := newWatermarks(record.Lateness{})
+	w.take(seenBy("hub", "0", morning, morning, "a"))
+	search := seenBy("search", "0", time.Time{}, morning, "a", "b")
+	search.Aside = true
+	w.take(search)
+	w.brought("b", record.SignInLogs, "search/0/1/0")
+	require.Equal(t, morning, w.of("a", record.SignInLogs))
+	require.Equal(t, morning, w.behind())
+	require.Equal(t, time.Unix(0, 0), w.of("b", record.SignInLogs))
+}
+
+// A checkpoint has no room for what a hub of many tenants brings: the records say it.
+func TestTheWatermarkOfTheLastOfManyTenants(t *testing.T) {
+	w := newWatermarks(record.Lateness{})
+	cp := seenBy("a hub", "0", morning, morning)
+	for i := range 1000 {
+		tenant := fmt.Sprint("tenant-", i)
+		cp.Carry(tenant, record.SignInLogs, morning, morning)
+		w.take(cp)
+		w.brought(tenant, record.SignInLogs, record.Position{Source: "a hub", Partition: "0", Sequence: int64(i)}.String())
+		require.Equal(t, morning, w.of(tenant, record.SignInLogs))
+	}
+}
+
+// What is to be settled, and windows that the latest records may still fall in, are not forgotten before.
+func TestNothingIsForgottenThatMayStillBeNeeded(t *testing.T) {
+	e := shipped(t, admins())
+	late := record.Lateness{record.KindSignIn: 26 * time.Hour}
+	w := newWatermarks(late)
+	s := &shard{engine: e, watermarks: w}
+	e.Process(decode(t, signIn("a", adminID, "198.51.100.23", 0, morning, noDetails)), "1")
+	confirmed := 0
+	for at := time.Duration(0); at <= 30*time.Hour; at += 30 * time.Minute {
+		w.take(seenBy("hub", "0", morning.Add(at), morning.Add(at), tenantID))
+		for _, f := range s.settle() {
+			require.False(t, f.Unconfirmed)
+			confirmed++
+		}
+	}
+	require.Equal(t, 1, confirmed)
+}
