@@ -42,6 +42,23 @@ var impossibleOfSigmaHQ = []string{
 	"azure_device_or_configuration_modified_or_deleted.yml",
 }
 
+// Placeholders are judged by what they stand for.
+func TestPlaceholdersAreJudgedByTheirLists(t *testing.T) {
+	lists := sigma.Lists{"apps": {"5f0c1e52-0000-4000-8000-000000000001"}, "ops": {"Add user"}, "wrong": {"no GUID"}, "none": {}}
+	for value, want := range map[string]State{
+		"properties.appId|expand: '%apps%'": Fine, "operationName|expand: '%ops%'": Fine, "ResultType|expand: '%wrong%'": Impossible,
+		"actor.upn|expand: '%none%'": Impossible, "properties.appId|expand: '%unset%'": Inactive, "properties.appId: '%apps%'": Impossible,
+	} {
+		service := "signinlogs"
+		if strings.HasPrefix(value, "operationName") {
+			service = "auditlogs"
+		}
+		all, err := sigma.Parse("r.yml", strings.NewReader("title: R\nlogsource: {product: azure, service: "+service+"}\ndetection:\n  s:\n    "+value+"\n  condition: s\n"), lists)
+		require.NoError(t, err)
+		require.Equal(t, want, checker(t).Check(all)[0].State, value)
+	}
+}
+
 func TestTheSharedRules(t *testing.T) {
 	shared := os.Getenv("CORDON_SHARED")
 	if shared == "" {

@@ -44,6 +44,13 @@ func (c *Checker) judge(source string, clause sigma.Clause) (sigma.Truth, []Rema
 		}
 		return sigma.Unknown, []Remark{remark}
 	}
+	if clause.Unset {
+		return sigma.Unknown, nil
+	}
+	if len(clause.Values) > 0 && len(clause.Compared) == 0 {
+		remark.Value, remark.Reason = strings.Join(clause.Values, ", "), "its list is empty"
+		return falseUnless(clause.Null), []Remark{remark}
+	}
 	kind := c.known.Kind(meaning.Row.Holds)
 	if kind == nil || !compares(clause.Modifiers) || clause.Null && len(clause.Values) == 0 {
 		return sigma.Unknown, nil
@@ -62,6 +69,7 @@ func falseUnless(empty bool) sigma.Truth {
 func (c *Checker) values(kind *vocabulary.Kind, clause sigma.Clause, remark Remark) (sigma.Truth, []Remark) {
 	how := modifier(clause.Modifiers)
 	all := slices.Contains(clause.Modifiers, "all")
+	clause.Values = clause.Compared
 	if all {
 		if names := wholeNames(kind, clause); names != "" {
 			remark.Value, remark.Reason = strings.Join(clause.Values, ", "), names

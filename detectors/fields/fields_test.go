@@ -32,8 +32,8 @@ func TestWhatNamesMean(t *testing.T) {
 		source, record, field string
 		want                  []string
 	}{
-		{"auditlogs", audit, "properties.message", []string{"Update application - Certificates and secrets management", "Update application – Certificates and secrets management"}},
-		{"auditlogs", audit, "OPERATIONNAME", []string{"Update application - Certificates and secrets management"}},
+		{"auditlogs", audit, "properties.message", []string{"Update application - Certificates and secrets management", "Update application – Certificates and secrets management", "Update application – Certificates and secrets management "}},
+		{"auditlogs", audit, "OPERATIONNAME", []string{"Update application - Certificates and secrets management", "Update application – Certificates and secrets management", "Update application – Certificates and secrets management "}},
 		{"auditlogs", audit, "Status", []string{"success", "Admin registered temporary access pass method for user"}},
 		{"auditlogs", audit, "Category", []string{"ApplicationManagement", "AuditLogs"}},
 		{"auditlogs", audit, "loggedbyservice", []string{"Core Directory"}},
@@ -57,7 +57,7 @@ func TestWhatNamesMean(t *testing.T) {
 		{"activitylogs", activity, "Caller", []string{"avery@contoso.example"}},
 		{"activitylogs", activity, "properties.message", []string{"Microsoft.ADHybridHealthService/services/servicemembers/action"}},
 		{"riskdetection", risk, "riskEventType", []string{"passwordSpray"}},
-		{"m365", unified, "Operation", []string{"Add member to role"}},
+		{"m365", unified, "Operation", []string{"Add member to role", "Add member to role."}},
 		{"m365", unified, "status", []string{"Success"}},
 	} {
 		t.Run(c.source+" "+c.field, func(t *testing.T) {
@@ -87,13 +87,13 @@ func TestKeys(t *testing.T) {
 	key := func(source, name string) string { return table.Resolve(source, name).Key }
 	for _, same := range [][4]string{
 		{"auditlogs", "Service", "pim", "loggedByService"}, {"auditlogs", "properties.message", "auditlogs", "ACTIVITY"}, {"signinlogs", "ClientApp", "auditlogs", "CLIENTAPPUSED"},
-		{"signinlogs", "operationName", "auditlogs", "OPERATIONNAME"}, {"signinlogs", "CategoryValue", "windows", "category"}, {"windows", "A.b", "m365", "a.B"}, {"auditlogs", "Initiatedby", "m365", "UserId"},
+		{"signinlogs", "operationName", "activitylogs", "OPERATIONNAME"}, {"signinlogs", "CategoryValue", "windows", "category"}, {"windows", "A.b", "m365", "a.B"}, {"auditlogs", "Initiatedby", "m365", "UserId"},
 	} {
 		require.Equal(t, key(same[0], same[1]), key(same[2], same[3]), same)
 		require.NotEmpty(t, key(same[0], same[1]))
 	}
 	for _, other := range [][4]string{
-		{"auditlogs", "operationName", "auditlogs", "message"}, {"windows", "a", "windows", "properties.a"}, {"signinlogs", "riskEventType", "signinlogs", "riskEventTypes"}, {"riskdetection", "ipAddress", "windows", "ipAddress"},
+		{"auditlogs", "operationName", "signinlogs", "operationName"}, {"windows", "a", "windows", "properties.a"}, {"signinlogs", "riskEventType", "signinlogs", "riskEventTypes"}, {"riskdetection", "ipAddress", "windows", "ipAddress"},
 		{"windows", "é", "windows", "É"}, {"auditlogs", "one", "auditlogs", "two"}, {"auditlogs", "two", "auditlogs", "three"}, {"windows", "operation", "m365", "operation"},
 	} {
 		require.NotEqual(t, key(other[0], other[1]), key(other[2], other[3]), other)

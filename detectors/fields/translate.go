@@ -1,6 +1,7 @@
 package fields
 
 import (
+	"slices"
 	"strings"
 
 	"cordon/internal/record"
@@ -36,6 +37,8 @@ var (
 	nCategory               = tape.NameOf("category")
 	nCategoryValue          = tape.NameOf("CategoryValue")
 	nLocation               = tape.NameOf("location")
+	nOperation              = tape.NameOf("operation")
+	nOperationName          = tape.NameOf("operationName")
 	nOriginalTransferMethod = tape.NameOf("originalTransferMethod")
 	nResourceProviderValue  = tape.NameOf("ResourceProviderValue")
 	nResultDescription      = tape.NameOf("resultDescription")
@@ -52,7 +55,8 @@ var (
 )
 
 // operation is the operation's name, and the activity's where a relay writes another beside it. A name with a dash is
-// also given with the en dash that Microsoft writes (domain notes, logs 4.4), for rules that copied it from a record.
+// also given with the en dash that Microsoft writes (domain notes, logs 4.4), and each as the record has it, with the unified
+// log's full stop: for rules that copied it from there.
 func operation(r *record.Record, out []string) []string {
 	from := len(out)
 	out = append(out, r.Operation)
@@ -62,6 +66,11 @@ func operation(r *record.Record, out []string) []string {
 	for _, name := range out[from:] {
 		if strings.Contains(name, " - ") {
 			out = append(out, strings.ReplaceAll(name, " - ", " – "))
+		}
+	}
+	for _, name := range [...]string{r.Envelope(nOperationName), r.Text(nActivityDisplayName), r.Envelope(nOperation)} {
+		if name != "" && !slices.ContainsFunc(out[from:], func(have string) bool { return strings.EqualFold(have, name) }) {
+			out = append(out, name)
 		}
 	}
 	return out

@@ -11,6 +11,8 @@ type Clause struct {
 	Field     string // "" for keywords
 	Modifiers []string
 	Values    []string // but null
+	Compared  []string // what they stand for: the members of lists in place of placeholders
+	Unset     bool     // a placeholder among them has no list
 	Null      bool     // null is among the values
 	Keywords  bool     // looks in all of the record
 	Line      int

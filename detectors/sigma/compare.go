@@ -19,10 +19,14 @@ const (
 	maxExpression   = 4 << 10  // bytes of its text
 	maxInstructions = 2000     // of its program
 	maxSearched     = 64 << 10 // bytes of a value; what stands behind them is not looked at
+	maxEffort       = 20 << 20 // instructions times bytes that one test has for a record: a fifth of a second
 )
 
 // expr is a regular expression of Go's linear-time engine.
-type expr struct{ re *regexp.Regexp }
+type expr struct {
+	re           *regexp.Regexp
+	instructions int
+}
 
 func newExpression(text, flags string) (matcher, error) {
 	if len(text) > maxExpression {
@@ -46,10 +50,20 @@ func newExpression(text, flags string) (matcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("expected a regular expression: %w", err)
 	}
-	return expr{re}, nil
+	return expr{re, len(program.Inst)}, nil
 }
 
-func (x expr) matches(v string) bool { return x.re.MatchString(v[:min(len(v), maxSearched)]) }
+func (x expr) matches(v string) bool {
+	effort := maxEffort
+	return x.within(v, &effort)
+}
+
+// within looks at as much of a value as there is effort left for.
+func (x expr) within(v string, effort *int) bool {
+	v = v[:min(len(v), maxSearched, *effort/x.instructions)]
+	*effort -= len(v) * x.instructions
+	return x.re.MatchString(v)
+}
 
 // network holds addresses.
 type network struct{ netip.Prefix }

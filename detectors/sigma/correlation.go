@@ -36,6 +36,17 @@ func (r Range) Holds(n int) bool {
 	return n >= r.Least && n <= r.Most && !slices.Contains(r.Except, n)
 }
 
+// any says whether a count of at least least is in the range.
+func (r Range) any(least int) bool {
+	first := max(least, r.Least)
+	for n := first; n <= r.Most && n-first <= len(r.Except); n++ {
+		if r.Holds(n) {
+			return true
+		}
+	}
+	return false
+}
+
 // Waits says that more records may yet take the condition away: such windows are looked at when the watermark has
 // passed them.
 func (c *Correlation) Waits() bool {
@@ -172,9 +183,14 @@ func (c *Correlation) parseCondition(n *yaml.Node) error {
 			}
 			continue
 		}
+		for j := 0; j < i; j += 2 {
+			if n.Content[j].Value == key.Value {
+				return at(key, "%s stands in line %d already", key.Value, n.Content[j].Line)
+			}
+		}
 		var count int
-		if err := value.Decode(&count); err != nil {
-			return mistyped(value, err)
+		if err := value.Decode(&count); err != nil || value.Tag != "!!int" {
+			return at(value, "%s takes a whole number, not %q", key.Value, clipped(value.Value))
 		}
 		if count < 0 || count >= math.MaxInt32 {
 			return at(value, "a count of %d never is", count)
@@ -207,6 +223,9 @@ func (c *Correlation) parseCondition(n *yaml.Node) error {
 	}
 	if c.Range.Most < max(least, c.Range.Least) {
 		return at(n, "no count meets the condition: a window is closed by a record, so it holds one at least")
+	}
+	if !c.Range.any(least) {
+		return at(n, "no count meets the condition: neq excepts all that the others leave")
 	}
 	if strings.HasPrefix(c.Type, "temporal") && c.Range.Least > len(c.Rules) {
 		return at(n, "the condition asks for more rules than the correlation has")

@@ -98,7 +98,6 @@ type test struct {
 	longest  int                 // bytes of the longest of them
 	within   int                 // patterns that look for a text anywhere in a value
 	refs     []string
-	expanded []string // what placeholders stood for
 	refsAt   []int
 }
 
@@ -153,8 +152,9 @@ func (t *test) matched(values []string) bool {
 	if t.within > 1 && len(values) == 1 {
 		return t.matchedIn(values[0])
 	}
+	effort := maxEffort
 	for _, m := range t.matchers {
-		if one := matchesAny(m, values); one != t.all {
+		if one := matchesAny(m, values, &effort); one != t.all {
 			return one
 		}
 	}
@@ -188,9 +188,10 @@ func lowered(to []byte, v string) (low []byte, ascii bool) {
 	return to, record.FoldASCII(to) == len(to)
 }
 
-func matchesAny(m matcher, values []string) bool {
+func matchesAny(m matcher, values []string, effort *int) bool {
+	x, costly := m.(expr)
 	for _, v := range values {
-		if m.matches(v) {
+		if costly && x.within(v, effort) || !costly && m.matches(v) {
 			return true
 		}
 	}
@@ -199,11 +200,17 @@ func matchesAny(m matcher, values []string) bool {
 
 // search looks for keywords in all of the record.
 func (t *test) search(e Event) Truth {
-	found := false
+	found, effort := false, maxEffort
+	matches := func(m matcher, v string) bool {
+		if x, ok := m.(expr); ok {
+			return x.within(v, &effort)
+		}
+		return m.matches(v)
+	}
 	if !t.all {
 		e.Each(func(v string) bool {
 			for _, m := range t.matchers {
-				if found = m.matches(v); found {
+				if found = matches(m, v); found {
 					break
 				}
 			}
@@ -212,7 +219,7 @@ func (t *test) search(e Event) Truth {
 	} else {
 		for _, m := range t.matchers {
 			found = false
-			e.Each(func(v string) bool { found = m.matches(v); return !found })
+			e.Each(func(v string) bool { found = matches(m, v); return !found })
 			if !found {
 				break
 			}
@@ -224,8 +231,11 @@ func (t *test) search(e Event) Truth {
 	return False
 }
 
-// maxCompared bounds how many values of a field, in turn, fieldref compares with how many of another.
-const maxCompared = 500
+// What fieldref compares: so many values of a field with so many of another, in turn, and so many bytes of them.
+const (
+	maxCompared      = 500
+	maxComparedBytes = 16 << 20
+)
 
 // compareFields compares a field with others of the same record. Two empty fields are not equal: absence proves
 // nothing.
@@ -253,8 +263,12 @@ func (t *test) compareField(v, other record.Values) Truth {
 	case v.Absent || other.Absent:
 		return FalseAbsent
 	}
+	compared := 0
 	for _, a := range v.List[:min(len(v.List), maxCompared)] {
 		for _, b := range other.List[:min(len(other.List), maxCompared)] {
+			if compared += len(a) + len(b); compared > maxComparedBytes {
+				return False
+			}
 			if b != "" && related(t.how, a, b, t.cased) {
 				return True
 			}

@@ -155,6 +155,11 @@ func TestSelections(t *testing.T) {
 		"unknown beside what is false":   {"s: {f: x, g: y}\ncondition: s", given{"f": {Unknown: true}, "g": has("z")}, False},
 		"operation names are normalised": {"s: {operationName: 'Add member to role. '}\ncondition: s", given{"operationName": has("Add member to role")}, True},
 		"an en dash in the rule":         {"s: {operationName: \"A \u2013 b \"}\ncondition: s", given{"operationName": has("A - b")}, True},
+		"a name with its full stop":      {"s: {Operation: 'Add member to role.'}\ncondition: s", given{"Operation": has("Add member to role")}, True},
+		"a message as it is":             {"s: {properties.message: 'A was moved.'}\ncondition: s", given{"properties.message": has("A was moved.")}, True},
+		"a part keeps its full stop":     {"s: {operationName|contains: '.'}\ncondition: s", given{"operationName": has("Add user")}, False},
+		"a part keeps its blanks":        {"s: {operationName|startswith: 'Add '}\ncondition: s", given{"operationName": has("Address changed")}, False},
+		"a part at the end":              {"s: {operationName|endswith: ' role'}\ncondition: s", given{"operationName": has("Add parole")}, False},
 		"other fields are not":           {"s: {f: 'role.'}\ncondition: s", given{"f": has("role")}, False},
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, c.want, rule(t, c.detection).matches(c.event)) })

@@ -144,9 +144,12 @@ func (t *test) matchersOf(value string) ([]matcher, error) {
 	if len(value) > maxText {
 		return nil, fmt.Errorf("a value of %s has %d bytes at most", t.subject(), maxText)
 	}
-	literals, err := encoded(readLiteral(normalised(t.Field, value)), t.encodings)
+	literals, err := encoded(readLiteral(value), t.encodings)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.subject(), err)
+	}
+	if other := normalised(t.Field, value); other != value && t.how == "" && !t.all && len(t.encodings) == 0 {
+		literals = append(literals, readLiteral(other))
 	}
 	how := t.how
 	if t.Keywords && how == "" {

@@ -142,10 +142,10 @@ func TestARuleWithAnUnsetPlaceholderIsInactive(t *testing.T) {
 func TestClauses(t *testing.T) {
 	r := rule(t, "a: {f|contains|all: [x, 5], g: null}\nb:\n  - word\n  - {h|exists: true}\ncondition: a and not b")
 	require.Equal(t, []Clause{
-		{Search: "a", Field: "f", Modifiers: []string{"contains", "all"}, Values: []string{"x", "5"}, Line: 5},
+		{Search: "a", Field: "f", Modifiers: []string{"contains", "all"}, Values: []string{"x", "5"}, Compared: []string{"x", "5"}, Line: 5},
 		{Search: "a", Field: "g", Null: true, Line: 5},
-		{Search: "b", Keywords: true, Values: []string{"word"}, Line: 7},
-		{Search: "b", Field: "h", Modifiers: []string{"exists"}, Values: []string{"true"}, Line: 8},
+		{Search: "b", Keywords: true, Values: []string{"word"}, Compared: []string{"word"}, Line: 7},
+		{Search: "b", Field: "h", Modifiers: []string{"exists"}, Values: []string{"true"}, Compared: []string{"true"}, Line: 8},
 	}, r.Clauses())
 	require.Equal(t, LogSource{Product: "azure", Service: "auditlogs"}, r.LogSource())
 	possible := func(absent string) Truth {

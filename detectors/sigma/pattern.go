@@ -1,8 +1,10 @@
 package sigma
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -290,41 +292,28 @@ func (p *pattern) equals(v string) bool {
 	return i == len(v)
 }
 
-// The ways in which fieldref compares two values, without regard to case unless cased.
-func prefixed(v, prefix string, cased bool) (rest int, ok bool) {
-	i, j := 0, 0
-	for j < len(prefix) {
-		if i >= len(v) {
-			return 0, false
-		}
-		a, wa := next(v, i, cased)
-		b, wb := next(prefix, j, cased)
-		if a != b {
-			return 0, false
-		}
-		i, j = i+wa, j+wb
-	}
-	return i, true
-}
-
+// related compares two values as fieldref does, in time linear in both, and where they are short without allocating.
 func related(how, v, other string, cased bool) bool {
+	var roomA, roomB [256]byte
+	a, b := folded(roomA[:0], v, cased), folded(roomB[:0], other, cased)
 	switch how {
 	case "startswith":
-		_, ok := prefixed(v, other, cased)
-		return ok
-	case "contains", "endswith":
-		for i := 0; i <= len(v); {
-			if end, ok := prefixed(v[i:], other, cased); ok && (how == "contains" || i+end == len(v)) {
-				return true
-			}
-			if i == len(v) {
-				return false
-			}
-			_, width := next(v, i, true)
-			i += width
-		}
-		return false
+		return bytes.HasPrefix(a, b)
+	case "contains":
+		return bytes.Contains(a, b)
+	case "endswith":
+		return bytes.HasSuffix(a, b)
 	}
-	end, ok := prefixed(v, other, cased)
-	return ok && end == len(v)
+	return bytes.Equal(a, b)
+}
+
+// folded appends a text in small letters, unless it is cased.
+func folded(to []byte, s string, cased bool) []byte {
+	if cased {
+		return append(to, s...)
+	}
+	if low, ascii := lowered(to, s); ascii {
+		return low
+	}
+	return append(to[:0], strings.ToLower(s)...)
 }

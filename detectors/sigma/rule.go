@@ -236,7 +236,10 @@ func (r *Rule) digest(root *yaml.Node) error {
 	sum := sha256.New()
 	sum.Write(text) // a hash never fails
 	for _, t := range r.clauses {
-		for _, value := range t.expanded {
+		if !t.expand {
+			continue
+		}
+		for _, value := range t.Compared {
 			fmt.Fprintf(sum, "%q", value)
 		}
 	}

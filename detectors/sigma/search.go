@@ -152,13 +152,14 @@ func (d *detection) literal(t *test, l *yaml.Node) error {
 		if values, unset, err = d.lists.expand(l.Value); err != nil {
 			return at(l, "%v", err)
 		}
-		t.expanded = append(t.expanded, values...)
+		t.Unset = t.Unset || len(unset) > 0
 		for _, name := range unset {
 			if !slices.Contains(d.unset, name) {
 				d.unset = append(d.unset, name)
 			}
 		}
 	}
+	t.Compared = append(t.Compared, values...)
 	for _, v := range values {
 		if err := t.compareWith(v); err != nil {
 			return at(l, "%v", err)
@@ -225,9 +226,10 @@ func (lists Lists) expand(value string) (values, unset []string, err error) {
 }
 
 // operations are the names under which rules ask for an operation.
-var operations = []string{"operationName", "activityDisplayName", "properties.message", "activityType"}
+var operations = []string{"operationName", "properties.operationName", "Operation", "OperationNameValue", "activityDisplayName", "properties.activityDisplayName",
+	"activity", "activityType", "ActivityDetails", "message", "properties.message", "eventName"}
 
-// normalised is a literal as the field's values are written: the names of operations have several spellings.
+// normalised is another spelling of a literal that is a whole value: the names of operations have several.
 func normalised(field, literal string) string {
 	for _, name := range operations {
 		if strings.EqualFold(field, name) {

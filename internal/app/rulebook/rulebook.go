@@ -52,6 +52,9 @@ func Open(folder string) (*Book, error) {
 	if b.table, err = fields.Load(b.folder); err != nil {
 		return nil, err
 	}
+	if _, err := detectors.NewPlan(b.rules, detectors.WithFields(b.table)); err != nil {
+		return nil, err
+	}
 	known, err := vocabulary.Load(b.folder)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,26 @@ func golden(t *testing.T, name, got string) {
 	require.Equal(t, string(want), got)
 }
 
+// What the engine refuses to run no command takes for sound.
+func TestABrokenFolderIsRefused(t *testing.T) {
+	const single = "title: A\nname: a\nid: abc\nlogsource: {product: azure, service: auditlogs}\ndetection: {s: {operationName: Add user}, condition: s}\n"
+	count := func(name, of string) string {
+		return "---\ntitle: C\nname: " + name + "\ncorrelation: {type: event_count, rules: [" + of + "], timespan: 5m, condition: {gte: 2}}\n"
+	}
+	for what, c := range map[string]struct{ text, want string }{
+		"a circle":          {count("c", "d") + count("d", "c"), "circle"},
+		"of itself":         {count("c", "c"), "circle"},
+		"of a missing rule": {single + count("c", "nobody"), "nobody"},
+		"a name twice":      {single + "---\n" + single, "twice"},
+	} {
+		folder := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "broken.yml"), []byte(c.text), 0o600))
+		_, err := Open(folder)
+		require.ErrorContains(t, err, "broken.yml:", what)
+		t.Log(err)
+	}
+}
+
 func TestOutput(t *testing.T) {
 	book, err := Open(filepath.Join("testdata", "rules"))
 	require.NoError(t, err)
