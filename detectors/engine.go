@@ -49,6 +49,7 @@ type Engine struct {
 
 	buckets    buckets
 	facts      facts
+	crowds     crowds
 	learnt     func(learnt)   // is told what records say of roles that was new; nil where nobody asks
 	again      bool           // records are looked at again because of that
 	silenced   map[string]int // rules that an unknown fact kept from firing
@@ -178,14 +179,26 @@ func (e *Engine) observe(r *record.Record) {
 // Flush returns the findings of correlations that have changed since. A window that holds many records is not looked at
 // for each that comes, but when it has grown by a part; FlushAll looks at every one.
 func (e *Engine) Flush() []finding.Finding {
+	e.crowds.patient = true
 	e.look((*sigma.Correlator).Grown)
 	return e.flush()
 }
 
-// FlushAll returns the findings of correlations that have changed since, of whatever size.
+// FlushAll returns the findings of correlations that have changed since, of whatever size. It is called once a second, as a
+// rule.
 func (e *Engine) FlushAll() []finding.Finding {
+	e.crowds.patient = true
+	e.crowds.seconds++
+	e.awake(func(due int) bool { return due <= e.crowds.seconds })
 	e.look((*sigma.Correlator).Changed)
 	return e.flush()
+}
+
+// lookAtAll brings all findings of correlations to what the windows hold.
+func (e *Engine) lookAtAll() {
+	e.crowds.patient = false
+	e.awake(func(int) bool { return true })
+	e.look((*sigma.Correlator).Changed)
 }
 
 func (e *Engine) flush() []finding.Finding {
@@ -219,7 +232,7 @@ func ordered(all []*finding.Finding) []finding.Finding {
 // of input, which confirms all.
 func (e *Engine) Settle(watermark time.Time) []finding.Finding {
 	if watermark.IsZero() {
-		e.look((*sigma.Correlator).Changed)
+		e.lookAtAll()
 	}
 	return e.SettleEach(func(string, string) time.Time { return watermark })
 }
@@ -266,7 +279,7 @@ func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) [
 
 // Current are all findings that the engine holds, as they stand.
 func (e *Engine) Current() []finding.Finding {
-	e.look((*sigma.Correlator).Changed)
+	e.lookAtAll()
 	clear(e.changed)
 	var all []*finding.Finding
 	for k := range e.records.All() {
@@ -324,6 +337,7 @@ func (e *Engine) Forget(t time.Time) {
 				delete(e.slots, s.finding.ID)
 				delete(e.changed, s)
 				delete(e.made, s.made)
+				e.crowds.forget(s.made)
 				s.queue = nil
 				e.buckets.gone(b)
 			default:

@@ -14,6 +14,7 @@ type gathered struct {
 	set
 	round   uint32    // in which its records are marked
 	base    *gathered // whose records are these as well
+	wait    bool      // findings that differ by them alone are told later
 	records []*kept
 
 	first []*kept // the first by time and id, once anybody has asked

@@ -108,6 +108,7 @@ func (e *Engine) slot(c *correlation, s sigma.Slot) {
 			own[key] = append(own[key], it)
 		}
 		around := e.gather(sigma.Records(others))
+		around.wait = !e.crowds.due(made, len(own), len(s.Items))
 		for _, key := range slices.Sorted(maps.Keys(own)) {
 			actor := e.whoActs(own[key])
 			id := made.id(strings.ToLower(actor.ID))
@@ -126,6 +127,8 @@ func (e *Engine) slot(c *correlation, s sigma.Slot) {
 	}
 	if delete(e.made, made); len(have) > 0 {
 		e.made[made] = have
+	} else {
+		e.crowds.forget(made)
 	}
 }
 
@@ -172,6 +175,10 @@ func (e *Engine) tell(id string, made place, in sigma.Slot, around *gathered, ow
 	unconfirmed := in.Unconfirmed && !s.settled
 	if s.finding.Revision > 0 && s.finding.Principal.Privileged == principal.Privileged && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.records == all.set && s.finding.Time.Equal(in.Time) {
 		e.watchSlot(s) // of one that was loaded under a changed rule nobody has
+		return
+	}
+	if around.wait && s.finding.Revision > 0 && s.finding.Principal.Privileged == principal.Privileged && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.finding.Time.Equal(in.Time) {
+		e.crowds.postpone(made)
 		return
 	}
 	rule := made.of.rule

@@ -4,6 +4,7 @@
 package check
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -77,10 +78,16 @@ func New(table *fields.Table, known *vocabulary.Vocabulary) *Checker {
 // Check judges rules that were loaded together, in their order.
 func (c *Checker) Check(rules []*sigma.Rule) []Report {
 	serves := map[string]bool{} // rules that raise no finding of their own
+	named := func(ref string) string {
+		if i := slices.IndexFunc(rules, func(r *sigma.Rule) bool { return r.Called(ref) }); i >= 0 {
+			return rules[i].Name
+		}
+		return ref
+	}
 	for _, r := range rules {
 		if r.Correlation != nil && !r.Correlation.Generate {
-			for _, name := range r.Correlation.Rules {
-				serves[name] = true
+			for _, ref := range r.Correlation.Rules {
+				serves[named(ref)] = true
 			}
 		}
 	}
@@ -92,10 +99,16 @@ func (c *Checker) Check(rules []*sigma.Rule) []Report {
 			states[r.Name] = reports[i].State
 		}
 	}
-	for i, r := range rules {
-		if r.Correlation != nil {
-			reports[i] = correlation(r, states)
-			states[r.Name] = reports[i].State
+	for range rules { // from the bottom up, in whatever order they stand
+		before := maps.Clone(states)
+		for i, r := range rules {
+			if r.Correlation != nil {
+				reports[i] = correlation(r, named, states)
+				states[r.Name] = reports[i].State
+			}
+		}
+		if maps.Equal(before, states) {
+			break
 		}
 	}
 	return reports
@@ -105,17 +118,18 @@ func report(r *sigma.Rule) Report {
 	return Report{Rule: r.Name, Title: r.Title, File: r.File, Line: r.Line, Level: r.Level, State: Fine}
 }
 
-// correlation cannot match where the rules that it rests on cannot: all of them, or one where it needs each.
-func correlation(r *sigma.Rule, states map[string]State) Report {
+// correlation cannot match where the rules that it rests on cannot: all of them, or more than it can do without.
+func correlation(r *sigma.Rule, named func(ref string) string, states map[string]State) Report {
 	out := report(r)
 	for _, state := range []State{Impossible, Inactive} {
 		var lost []string
-		for _, name := range r.Correlation.Rules {
-			if states[name] == state {
+		for _, ref := range r.Correlation.Rules {
+			if name := named(ref); states[name] == state {
 				lost = append(lost, name)
 			}
 		}
-		if len(lost) == len(r.Correlation.Rules) || len(lost) > 0 && r.Correlation.Type == "temporal" {
+		left := len(r.Correlation.Rules) - len(lost)
+		if left == 0 || strings.HasPrefix(r.Correlation.Type, "temporal") && left < r.Correlation.Range.Least {
 			kind := map[State]string{Impossible: NeverMatches, Inactive: Unset}[state]
 			out.State = state
 			out.Remarks = append(out.Remarks, Remark{Kind: kind, Line: r.Line, Reason: "rests on " + strings.Join(lost, ", ") + ", which is " + string(state)})

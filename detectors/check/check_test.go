@@ -42,6 +42,22 @@ var impossibleOfSigmaHQ = []string{
 	"azure_device_or_configuration_modified_or_deleted.yml",
 }
 
+// Correlations refer to rules by id as well, and may stand before them.
+func TestCorrelationsOfWhatCannotMatch(t *testing.T) {
+	const never = "---\ntitle: Never\nname: never\nid: 7b0d1f7a-0002-4c1e-8a53-111111111111\nlogsource: {product: azure, service: auditlogs}\ndetection: {s: {OperationName: Add member from group}, condition: s}\n"
+	const sound = "---\ntitle: Sound\nname: sound\nlogsource: {product: azure, service: auditlogs}\ndetection: {s: {OperationName: Add user, initiatedBy.user.id: x}, condition: s}\n"
+	of := func(name, of, refs, condition string) string {
+		return "---\ntitle: Over\nname: " + name + "\nlevel: low\ncorrelation: {type: " + of + ", rules: [" + refs + "], timespan: 5m" + condition + "}\n"
+	}
+	all := parse(t, "r.yml", of("top", "event_count", "by-id", ", condition: {gte: 2}")+of("by-id", "event_count", "7B0D1F7A-0002-4c1e-8a53-111111111111", ", condition: {gte: 2}")+
+		of("each", "temporal", "sound, never", "")+of("in-order", "temporal_ordered", "sound, never", "")+of("any", "temporal", "sound, never", ", condition: {gte: 1}")+never+sound)
+	got := map[string]State{}
+	for _, r := range checker(t).Check(all) {
+		got[r.Rule] = r.State
+	}
+	require.Equal(t, map[string]State{"never": Impossible, "sound": Fine, "top": Impossible, "by-id": Impossible, "each": Impossible, "in-order": Impossible, "any": Fine}, got)
+}
+
 // Placeholders are judged by what they stand for.
 func TestPlaceholdersAreJudgedByTheirLists(t *testing.T) {
 	lists := sigma.Lists{"apps": {"5f0c1e52-0000-4000-8000-000000000001"}, "ops": {"Add user"}, "wrong": {"no GUID"}, "none": {}}

@@ -12,6 +12,7 @@ import (
 // lower-case.
 var translations = map[string]Reader{
 	"operation":          operation,
+	"audit.operation":    auditOperation,
 	"initiator":          initiator,
 	"target":             target,
 	"audit.outcome":      auditOutcome,
@@ -54,23 +55,39 @@ var (
 	additionalDetails = record.Path("status.additionalDetails")
 )
 
-// operation is the operation's name, and the activity's where a relay writes another beside it. A name with a dash is
-// also given with the en dash that Microsoft writes (domain notes, logs 4.4), and each as the record has it, with the unified
-// log's full stop: for rules that copied it from there.
+// operation is the operation's name, and the activity's where a relay writes another beside it.
 func operation(r *record.Record, out []string) []string {
 	from := len(out)
 	out = append(out, r.Operation)
 	if name := record.NormalOperation(r.Text(nActivityDisplayName)); name != "" && !strings.EqualFold(name, r.Operation) {
 		out = append(out, name)
 	}
-	for _, name := range out[from:] {
+	return spelled(r, out, from)
+}
+
+// auditOperation is the operation's name alone.
+func auditOperation(r *record.Record, out []string) []string {
+	from := len(out)
+	return spelled(r, append(out, r.Operation), from)
+}
+
+// spelled adds other spellings of the names of operations behind from, for rules that copied theirs from a record: one with
+// a dash is also given with the en dash that Microsoft writes (domain notes, logs 4.4), and each as the record has it, with
+// the unified log's full stop.
+func spelled(r *record.Record, out []string, from int) []string {
+	names := out[from:]
+	for _, name := range names {
 		if strings.Contains(name, " - ") {
 			out = append(out, strings.ReplaceAll(name, " - ", " – "))
 		}
 	}
-	for _, name := range [...]string{r.Envelope(nOperationName), r.Text(nActivityDisplayName), r.Envelope(nOperation)} {
-		if name != "" && !slices.ContainsFunc(out[from:], func(have string) bool { return strings.EqualFold(have, name) }) {
-			out = append(out, name)
+	for _, written := range [...]string{r.Envelope(nOperationName), r.Text(nActivityDisplayName), r.Envelope(nOperation)} {
+		is := func(name string) bool { return strings.EqualFold(name, written) }
+		if written == "" || slices.ContainsFunc(out[from:], is) {
+			continue
+		}
+		if normal := record.NormalOperation(written); slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, normal) }) {
+			out = append(out, written)
 		}
 	}
 	return out

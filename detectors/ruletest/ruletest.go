@@ -85,8 +85,9 @@ type variant struct {
 }
 
 type runner struct {
-	rules []*sigma.Rule
-	table *fields.Table
+	rules  []*sigma.Rule
+	table  *fields.Table
+	serves func(rule string) bool // correlations, and raises nothing of its own
 }
 
 // Run runs every test of a folder against all of its rules.
@@ -99,7 +100,12 @@ func Run(rules fs.FS) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	r := runner{all, table}
+	r := runner{rules: all, table: table}
+	engine, err := r.engine(nil)
+	if err != nil {
+		return Result{}, err
+	}
+	r.serves = engine.Serves
 	var out Result
 	err = fs.WalkDir(rules, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".test"+path.Ext(name)) || path.Ext(name) != ".yml" && path.Ext(name) != ".yaml" {
@@ -111,10 +117,6 @@ func Run(rules fs.FS) (Result, error) {
 	})
 	if err != nil {
 		return out, fmt.Errorf("testing rules: %w", err)
-	}
-	engine, err := r.engine(nil)
-	if err != nil {
-		return out, err
 	}
 	for _, rule := range all {
 		has := func(kind string) bool {
@@ -132,25 +134,17 @@ func (r runner) file(rules fs.FS, name string) ([]Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	only := ""
-	for _, rule := range r.rules {
-		if rule.File == strings.Replace(name, ".test.", ".", 1) {
-			only = rule.Name // files with one rule need not name it
-		}
-	}
-	named := func(rule string) string {
-		if rule == "" {
-			return only
-		}
-		return rule
-	}
 	var cases []Case
 	for _, f := range test.Fires {
-		c := Case{File: name, Rules: append(slices.Clone(f.Also), named(f.Rule)), Kind: Fires, Why: f.Why}
+		c := Case{File: name, Kind: Fires, Why: f.Why}
 		found, err := r.run(f, nil)
-		for _, rule := range c.Rules {
+		for _, ref := range append(slices.Clone(f.Also), f.Rule) {
+			var rule string
 			if err == nil {
-				err = fired(found, rule)
+				rule, err = r.named(name, ref)
+			}
+			if err == nil {
+				c.Rules, err = append(c.Rules, rule), fired(found, rule)
 			}
 		}
 		c.Err = err
@@ -158,13 +152,39 @@ func (r runner) file(rules fs.FS, name string) ([]Case, error) {
 	}
 	for kind, variants := range map[string][]variant{Quiet: test.Quiet, Unconfirmed: test.Unconfirmed} {
 		for _, v := range variants {
-			c := Case{File: name, Rules: []string{named(v.Rule)}, Kind: kind, Why: v.Why}
-			c.Err = r.variant(test, v, kind, c.Rules[0])
+			c := Case{File: name, Kind: kind, Why: v.Why}
+			var rule string
+			if rule, c.Err = r.named(name, v.Rule); c.Err == nil {
+				c.Rules, c.Err = []string{rule}, r.variant(test, v, kind, rule)
+			}
 			cases = append(cases, c)
 		}
 	}
 	slices.SortStableFunc(cases, func(a, b Case) int { return strings.Compare(a.Kind, b.Kind) })
 	return cases, nil
+}
+
+// named is the rule that a case of a file is about: where it names none, the only one of the file beside it that raises findings.
+func (r runner) named(file, ref string) (string, error) {
+	var here []string
+	for _, rule := range r.rules {
+		switch {
+		case ref == "" && rule.File == strings.Replace(file, ".test.", ".", 1) && !r.serves(rule.Name):
+			here = append(here, rule.Name)
+		case ref == "" || !rule.Called(ref):
+		case r.serves(rule.Name):
+			return "", fmt.Errorf("%s raises no finding of its own: it serves correlations", ref)
+		default:
+			return rule.Name, nil
+		}
+	}
+	switch {
+	case ref != "":
+		return "", fmt.Errorf("there is no rule %q", ref)
+	case len(here) != 1:
+		return "", fmt.Errorf("name the rule: the file beside it has %d that raise findings", len(here))
+	}
+	return here[0], nil
 }
 
 func read(rules fs.FS, name string) (test file, err error) {
@@ -184,6 +204,9 @@ func read(rules fs.FS, name string) (test file, err error) {
 	dec.KnownFields(true)
 	if err := dec.Decode(&test); err != nil && !errors.Is(err, io.EOF) {
 		return test, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return test, fmt.Errorf("%s: a test is one document; what follows the first would not be run", name)
 	}
 	return test, nil
 }

@@ -52,6 +52,7 @@ func TestWhatFails(t *testing.T) {
 		{"0.properties.initiatedBy: {}", "0.properties.result: failure"}:      "r did not fire",
 		{"0.properties.initiatedBy: {}", "0.properties.id: \"2\""}:            "the finding is not unconfirmed",
 		{"category: AuditLogs, tenantId: t", "tenantId: t"}:                   "record 0: ",
+		{"why: it failed,", "why: it failed, rule: rr,"}:                      `there is no rule "rr"`,
 	} {
 		text := strings.Replace(test, change[0], change[1], 1)
 		if strings.HasPrefix(want, "record 0") {
@@ -70,8 +71,31 @@ func TestWhatFails(t *testing.T) {
 	}
 }
 
+// Of several rules a case says which it is about, by name or by id, and it is one that raises findings.
+func TestACaseNamesItsRule(t *testing.T) {
+	rules := "id: 0000-1\n" + rule + "---\n" + strings.NewReplacer("title: R", "title: S", "name: r", "name: s").Replace(rule) + "---\n" +
+		strings.NewReplacer("title: R", "title: Base", "name: r", "name: base").Replace(rule) +
+		"---\ntitle: Often\nname: often\nlevel: low\ncorrelation: {type: event_count, rules: [base], timespan: 5m, condition: {gte: 2}}\n"
+	for named, want := range map[string]string{"": "name the rule: the file beside it has 3 that raise findings", "rule: base, ": "base raises no finding of its own", "rule: 0000-1, ": "", "rule: s, ": ""} {
+		firing := "  - " // with the rule's line before the others
+		if named != "" {
+			firing += strings.TrimSuffix(named, ", ") + "\n    "
+		}
+		text := strings.NewReplacer("{why", "{"+named+"why", "  - why: somebody does", firing+"why: somebody does").Replace(test)
+		result, err := Run(fstest.MapFS{"a/r.yml": {Data: []byte(rules)}, "a/r.test.yml": {Data: []byte(text)}})
+		require.NoError(t, err, named)
+		for _, c := range result.Cases {
+			if want == "" {
+				require.NoError(t, c.Err, named)
+			} else {
+				require.ErrorContains(t, c.Err, want, named)
+			}
+		}
+	}
+}
+
 func TestFilesThatAreNoTests(t *testing.T) {
-	for text, want := range map[string]string{"fire: []": "a/r.test.yml: ", "fires: [": "a/r.test.yml: ", strings.Repeat("#", maxFile+1): "more than"} {
+	for text, want := range map[string]string{test + "---\nfires: []\n": "a test is one document", "fire: []": "a/r.test.yml: ", "fires: [": "a/r.test.yml: ", strings.Repeat("#", maxFile+1): "more than"} {
 		_, err := run(t, text)
 		require.ErrorContains(t, err, want)
 	}

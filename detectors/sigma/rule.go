@@ -227,6 +227,11 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 	return r, r.digest(root)
 }
 
+// Called says whether a reference, by name or by id, is to this rule.
+func (r *Rule) Called(ref string) bool {
+	return ref == r.Name || r.ID != "" && strings.EqualFold(ref, r.ID)
+}
+
 // digest tells this edition of the rule from any other.
 func (r *Rule) digest(root *yaml.Node) error {
 	text, err := yaml.Marshal(root)

@@ -105,7 +105,7 @@ func (b *Book) under(r *sigma.Rule) (all []*sigma.Rule) {
 	for _, name := range r.Correlation.Rules {
 		for _, base := range b.rules {
 			switch {
-			case base.Name != name || base == r:
+			case !base.Called(name):
 			case base.Correlation == nil:
 				all = append(all, base)
 			default:

@@ -15,7 +15,7 @@ import (
 func (b *Book) mode(r *sigma.Rule) string {
 	serves := slices.ContainsFunc(b.rules, func(c *sigma.Rule) bool {
 		return c.Correlation != nil && r.Correlation == nil && !c.Correlation.Generate &&
-			slices.ContainsFunc(c.Correlation.Rules, func(ref string) bool { return ref == r.Name || strings.EqualFold(ref, r.ID) })
+			slices.ContainsFunc(c.Correlation.Rules, r.Called)
 	})
 	if serves {
 		return ""

@@ -69,7 +69,7 @@ func Open(folder string) (*Book, error) {
 func (b *Book) find(name string) (*sigma.Rule, error) {
 	var inFile []*sigma.Rule
 	for _, r := range b.rules {
-		if r.Name == name || r.ID == name {
+		if r.Called(name) {
 			return r, nil
 		}
 		base := path.Base(filepath.ToSlash(name))
@@ -101,7 +101,7 @@ func (b *Book) categories(r *sigma.Rule) []string {
 	var all []string
 	for _, name := range r.Correlation.Rules {
 		for _, base := range b.rules {
-			if base.Name == name && base != r {
+			if base.Called(name) {
 				all = append(all, b.categories(base)...)
 			}
 		}
@@ -172,7 +172,7 @@ func (b *Book) Show(out io.Writer, name string, now time.Time) error {
 	line("says", r.Custom.Says)
 	line("false positives", strings.Join(r.FalsePositives, "; "))
 	if c := r.Correlation; c != nil {
-		line("correlates", fmt.Sprintf("%s of %s by %s in %s", c.Type, strings.Join(c.Rules, ", "), strings.Join(c.GroupBy, ", "), c.Timespan))
+		line("correlates", c.String())
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -92,7 +92,7 @@ func TestShippedRules(t *testing.T) {
 	require.Contains(t, out.String(), " 0 impossible, 0 doubtful, 0 inactive")
 	out.Reset()
 	require.NoError(t, book.Show(&out, "password-spray", noon))
-	require.Contains(t, out.String(), "value_count of wrong-password by signIn.address in 20m0s")
+	require.Contains(t, out.String(), "value_count of actor.id over wrong-password by signIn.address within 20m: 5 or more")
 	out.Reset()
 	require.NoError(t, book.Explain(t.Context(), Explain{Rule: "password-spray", Files: []string{"testdata/records.ndjson"}, Out: &out, Errs: &out}))
 	require.Contains(t, out.String(), "testdata/records.ndjson line 2: wrong-password does not fire")
