@@ -99,8 +99,8 @@ func (s *shard) begin(ctx context.Context, plan *Plan, delivered uint64) error {
 		found, err = s.catchUp(ctx, max(delivered, s.through))
 	} else { // nothing is kept, or other rules kept it: what they saw is looked at again, as far back as windows go
 		span := bus.Span{Stream: bus.Logs, Filter: bus.ShardSubjects(s.number), Last: max(delivered, s.through)}
-		if msg, err := s.room.Bus.Stream(bus.Logs).GetMsg(ctx, span.Last); err == nil { // a rolled-up checkpoint may be gone: then from the beginning
-			span.Since = msg.Time.Add(-s.back())
+		if at := s.storedAt(ctx, span.Last); !at.IsZero() { // else from the beginning
+			span.Since = at.Add(-s.back())
 		}
 		found, err = s.reread(ctx, span)
 	}
@@ -116,6 +116,16 @@ func (s *shard) begin(ctx context.Context, plan *Plan, delivered uint64) error {
 	s.broken = false
 	s.log.Debug("a shard has been taken over", zap.Uint64("through", s.through), zap.Bool("snapshot", h != nil), zap.Duration("took", time.Since(began)))
 	return nil
+}
+
+// storedAt is when a message of LOGS was stored, or the next that is still there: checkpoints take the place of those before
+// them.
+func (s *shard) storedAt(ctx context.Context, sequence uint64) time.Time {
+	msg, err := s.room.Bus.Stream(bus.Logs).GetMsg(ctx, sequence, jetstream.WithGetMsgSubject(">"))
+	if err != nil {
+		return time.Time{}
+	}
+	return msg.Time
 }
 
 func (s *shard) reset(plan *Plan) {

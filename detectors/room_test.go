@@ -222,6 +222,21 @@ func TestARestartPublishesTheSameFindings(t *testing.T) {
 	})
 }
 
+// The last message that a shard was given is a checkpoint, as a rule, and another has taken its place soon after.
+func TestWhenARolledUpCheckpointWasStored(t *testing.T) {
+	w := newWorld(t)
+	w.store(signIn("a", adminID, "198.51.100.23", 0, morning, oneFactor))
+	w.seen(morning)
+	gone, err := w.bus.LastSequence(t.Context(), bus.Logs)
+	require.NoError(t, err)
+	w.seen(morning.Add(time.Minute))
+	_, err = w.bus.Stream(bus.Logs).GetMsg(t.Context(), gone)
+	require.ErrorIs(t, err, jetstream.ErrMsgNotFound)
+	s := w.room(nil, admins()).shards[0]
+	require.WithinDuration(t, time.Now(), s.storedAt(t.Context(), gone), time.Minute)
+	require.Zero(t, s.storedAt(t.Context(), gone+10))
+}
+
 func TestTheWatermarkIsTheLeastOverAllPartitions(t *testing.T) {
 	r := shard{engine: shipped(t, admins()), watermarks: newWatermarks(record.Lateness{record.KindSignIn: 20 * time.Minute, record.KindRisk: 48 * time.Hour})}
 	seen := func(source, partition string, at time.Time, categories ...string) {
