@@ -3,7 +3,7 @@ package detectors
 // A rule that makes a finding of each principal in a window, such as of each user whom a spray has hit, tells each of them what
 // all share. Where they are many and the window goes on to grow each of them would be told anew every second, for no more
 // than a count: behind an office's one address that is thousands. They are told again when the window has grown by half, and
-// else after a while; who is new is told at once.
+// else after a while; who is new, or does something himself, is told at once.
 const (
 	manyOwn      = 32  // findings of a window that are told whenever it has changed
 	postponedFor = 600 // calls of FlushAll, which are seconds

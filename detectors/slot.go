@@ -18,6 +18,7 @@ type slot struct {
 	finding finding.Finding
 	made    place // that it stands under in Engine.made
 	records set
+	own     set // those of them that are not told to others as well; a snapshot does not know them
 	extra   int // revisions beyond the count of records
 	settled bool
 	opened
@@ -177,7 +178,8 @@ func (e *Engine) tell(id string, made place, in sigma.Slot, around *gathered, ow
 		e.watchSlot(s) // of one that was loaded under a changed rule nobody has
 		return
 	}
-	if around.wait && s.finding.Revision > 0 && s.finding.Principal.Privileged == principal.Privileged && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.finding.Time.Equal(in.Time) {
+	alone := set{all.count - around.count, all.sum - around.sum}
+	if around.wait && s.own == alone && s.finding.Revision > 0 && s.finding.Principal.Privileged == principal.Privileged && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.finding.Time.Equal(in.Time) {
 		e.crowds.postpone(made)
 		return
 	}
@@ -204,7 +206,7 @@ func (e *Engine) tell(id string, made place, in sigma.Slot, around *gathered, ow
 		}
 		return unknownWord
 	}))
-	s.finding, s.records = f, all.set
+	s.finding, s.records, s.own = f, all.set, alone
 	e.watchSlot(s)
 	e.revise(s, all.count)
 }
