@@ -10,6 +10,7 @@ import (
 	"cordon/detectors/rules"
 	"cordon/detectors/sigma"
 	"cordon/internal/finding"
+	"cordon/internal/record"
 	"github.com/stretchr/testify/require"
 )
 
@@ -25,6 +26,22 @@ func entering(name, mode string) string {
 }
 
 const scanner = "signIn.address|cidr: 192.0.2.0/24"
+
+// The portal's names for a sign-in's fields are those of every log source of sign-ins.
+func TestFieldsOfEverySourceOfSignIns(t *testing.T) {
+	for _, source := range []string{"service: signinlogs", "category: signinlogs", "service: noninteractiveusersigninlogs"} {
+		all, err := sigma.Parse("r.yml", strings.NewReader("title: R\nname: r\nlogsource: {product: azure, "+source+"}\ndetection: {s: {Status: failure, Username: u1@contoso.example, ResultType: 50126}, condition: s}\n"), nil)
+		require.NoError(t, err)
+		e, err := NewEngine(all, known())
+		require.NoError(t, err)
+		in := signIn("s1", "u1", "192.0.2.1", 50126, morning, oneFactor)
+		if strings.Contains(source, "noninteractive") {
+			in["category"] = record.NonInteractiveUserSignInLogs
+		}
+		in["properties"].(fields)["userPrincipalName"] = "u1@contoso.example"
+		require.Len(t, e.Process(decode(t, in), "1"), 1, source)
+	}
+}
 
 // What an exception suppressed is told once it is taken away, and suppressed again when it is made again.
 func TestAnExceptionThatIsTakenAway(t *testing.T) {

@@ -128,7 +128,7 @@ const privilegedField = "actor.privileged"
 func (p *Plan) slot(r *sigma.Rule, name string) int {
 	key, read := privilegedField, record.Reader(nil)
 	if !strings.EqualFold(name, privilegedField) {
-		meaning := p.table.Resolve(fieldtable.Name(r.LogSource().Product, r.LogSource().Service), name)
+		meaning := p.table.Resolve(fieldtable.Name(r.LogSource().Product, r.LogSource().Service, r.LogSource().Category), name)
 		key, read = meaning.Key, meaning.Read
 	}
 	at, ok := p.slots[key]

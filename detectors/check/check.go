@@ -151,7 +151,7 @@ func once(all []Remark, m Remark) []Remark {
 
 func (c *Checker) single(r *sigma.Rule, alone bool) Report {
 	out := report(r)
-	source := fields.Name(r.LogSource().Product, r.LogSource().Service)
+	source := fields.Name(r.LogSource().Product, r.LogSource().Service, r.LogSource().Category)
 	var remarks []Remark
 	for _, clause := range r.Clauses() {
 		_, said := c.judge(source, clause)

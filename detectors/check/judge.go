@@ -37,6 +37,9 @@ func (c *Checker) judge(source string, clause sigma.Clause) (sigma.Truth, []Rema
 		return falseUnless(empty), []Remark{remark}
 	}
 	meaning := c.table.Resolve(source, clause.Field)
+	if !meaning.Known && source == "" {
+		return sigma.Unknown, nil // of a whole product nobody knows all names
+	}
 	if !meaning.Known {
 		remark.Kind, remark.Reason = UnknownField, "neither the table of fields nor the documentation of "+source+" has a field of this name"
 		if like := vocabulary.Nearest(clause.Field, c.table.Names(source)); like != "" {

@@ -3,6 +3,7 @@
 package fields
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,13 +45,29 @@ type source struct {
 	documented map[string]bool
 }
 
-// Name is what the table calls a log source: its service, but the product for the unified audit log, whose rules
-// have a service for each workload.
-func Name(product, service string) string {
-	if strings.EqualFold(product, "m365") {
+// Name is what the table calls a log source: its service, or category where there is none, but for those whose records are
+// of one layout, such as all sign-ins and all of the unified audit log. It is "" for a source that is a whole product.
+func Name(product, service, category string) string {
+	switch strings.ToLower(product) {
+	case "m365", "microsoft365", "microsoft_365":
 		return "m365"
 	}
-	return strings.ToLower(service)
+	name := strings.ToLower(cmp.Or(service, category))
+	for table, services := range layouts {
+		if slices.Contains(services, name) {
+			return table
+		}
+	}
+	return name
+}
+
+// layouts are the log sources, by the table's, that have no part of their own in it.
+var layouts = map[string][]string{
+	"signinlogs":    {"noninteractiveusersigninlogs", "serviceprincipalsigninlogs", "managedidentitysigninlogs", "microsoftserviceprincipalsigninlogs", "adfssigninlogs"},
+	"riskdetection": {"userriskevents", "riskyusers", "serviceprincipalriskevents", "riskyserviceprincipals"},
+	"activitylogs":  {"administrative", "security", "policy"},
+	"auditlogs":     {"customsecurityattributeauditlogs"},
+	"m365":          {"enrichedoffice365auditlogs"},
 }
 
 // Sources are the log sources of the table, in order.

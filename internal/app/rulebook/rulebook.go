@@ -179,7 +179,7 @@ func (b *Book) Show(out io.Writer, name string, now time.Time) error {
 	}
 	if clauses := r.Clauses(); r.Correlation == nil && len(clauses) > 0 {
 		fmt.Fprintln(out, "\nclauses")
-		source := fields.Name(r.LogSource().Product, r.LogSource().Service)
+		source := fields.Name(r.LogSource().Product, r.LogSource().Service, r.LogSource().Category)
 		w := tabwriter.NewWriter(out, 2, 0, 2, ' ', 0)
 		for _, c := range clauses {
 			fmt.Fprintf(w, "  %d\t%s\t%s\t%s\n", c.Line, c.Search, clause(c), b.meaning(source, c))
