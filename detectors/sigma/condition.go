@@ -33,6 +33,9 @@ func compile(r *Rule, n *yaml.Node, lists Lists) error {
 			text = value
 			continue
 		}
+		if key.Value == "timeframe" && value.Kind == yaml.ScalarNode {
+			return at(key, "timeframe is of Sigma before version 2: a count within a time is a correlation")
+		}
 		if _, taken := searches[key.Value]; taken {
 			return at(key, "search %q is already defined", key.Value)
 		}

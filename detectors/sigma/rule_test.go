@@ -74,6 +74,7 @@ func TestMalformedRules(t *testing.T) {
 		"bottomless nots":             {sound, "condition: s", "condition: " + strings.Repeat("not ", 5000) + "s", "9", "nested too deeply"},
 		"no condition":                {sound, "  condition: s\n", "", "7", "detection needs a condition"},
 		"a search twice":              {sound, "  condition: s", "  s: {g: x}\n  condition: s", "9", `search "s" is already defined`},
+		"a timeframe, as old rules":   {sound, "  condition: s", "  timeframe: 5m\n  condition: s", "9", "a count within a time is a correlation"},
 		"an empty search":             {sound, "    f: x", "    {}", "8", "a search needs at least one field"},
 		"unknown level":               {sound, "level: high", "level: grave", "11", `level "grave" is none of informational, low, medium, high, critical`},
 		"unknown level of privileged": {strings.Replace(sound, "level: high\n", "", 1), "kind: role", "privileged-level: grave", "12", `level "grave" is none of`},
