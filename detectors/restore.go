@@ -21,9 +21,15 @@ type head struct {
 	Logs     uint64                          `json:"logs"`     // what stands in LOGS up to here has been looked at
 	Findings uint64                          `json:"findings"` // what stands in FINDINGS behind this was published since
 	Seen     map[string]map[string]time.Time `json:"seen"`
-	Written  map[string]map[string]time.Time `json:"written,omitempty"`
+	Heard    heard                           `json:"heard,omitzero"`
 	Carries  []carriedBy                     `json:"carries"`
 	Engine   []byte                          `json:"engine"`
+}
+
+type heard struct {
+	At     map[string]map[string]time.Duration `json:"at"`
+	AtWork time.Duration                       `json:"atWork"`
+	Newest time.Time                           `json:"newest"`
 }
 
 type carriedBy struct {

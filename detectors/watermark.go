@@ -10,20 +10,25 @@ import (
 	"cordon/internal/record"
 )
 
-// goneAfter is how long a partition may be without a reader, which writes a checkpoint every few seconds, before nobody
-// waits for it any more: its source was taken out of the configuration, or its tenant has withdrawn a permission.
-const goneAfter = 3 * 24 * time.Hour
+const (
+	// goneAfter is how long a partition may be without a reader, which writes a checkpoint every few seconds, before nobody
+	// waits for it any more: its source was taken out of the configuration, or its tenant has withdrawn a permission.
+	goneAfter = 3 * 24 * time.Hour
+	// hushed is as long as no reader at all may write anything: what is longer is an outage of Cordon's own, and counts as this.
+	hushed = time.Hour
+)
 
 // watermarks tell, by tenant and category, the event time up to which all is expected to have been seen: the least
 // over the partitions of every source that carries the category for the tenant of what they have seen, less the
 // category's expected lateness. Another tenant's silent hub holds nobody back, and none that has no reader any more.
 type watermarks struct {
 	lateness record.Lateness
-	seen     map[string]map[string]time.Time // by source and partition
-	written  map[string]map[string]time.Time // likewise, when its reader said so
-	newest   time.Time                       // when any reader last said something
-	carries  map[carried]map[string]bool     // the sources
-	last     carriedFrom                     // of the record before
+	seen     map[string]map[string]time.Time     // by source and partition
+	heardAt  map[string]map[string]time.Duration // likewise, how long readers had been at work when its own last wrote something
+	atWork   time.Duration
+	newest   time.Time                   // when any reader last did
+	carries  map[carried]map[string]bool // the sources
+	last     carriedFrom                 // of the record before
 }
 
 type carried struct{ tenant, category string }
@@ -31,7 +36,7 @@ type carried struct{ tenant, category string }
 type carriedFrom struct{ tenant, category, source string }
 
 func newWatermarks(l record.Lateness) *watermarks {
-	return &watermarks{lateness: l, seen: map[string]map[string]time.Time{}, written: map[string]map[string]time.Time{}, carries: map[carried]map[string]bool{}}
+	return &watermarks{lateness: l, seen: map[string]map[string]time.Time{}, heardAt: map[string]map[string]time.Duration{}, carries: map[carried]map[string]bool{}}
 }
 
 // take moves the watermarks to where a checkpoint stands.
@@ -51,13 +56,16 @@ func (w *watermarks) take(cp record.Checkpoint) {
 
 // heard takes note of when a partition's reader wrote something.
 func (w *watermarks) heard(source, partition string, written time.Time) {
-	if w.written[source] == nil {
-		w.written[source] = map[string]time.Time{}
-	}
-	w.written[source][partition] = written
-	if written.After(w.newest) {
+	if since := written.Sub(w.newest); since > 0 {
+		if !w.newest.IsZero() {
+			w.atWork += min(since, hushed)
+		}
 		w.newest = written
 	}
+	if w.heardAt[source] == nil {
+		w.heardAt[source] = map[string]time.Duration{}
+	}
+	w.heardAt[source][partition] = w.atWork
 }
 
 func (w *watermarks) carry(tenant, category, source string) {
@@ -85,13 +93,12 @@ func (w *watermarks) brought(tenant, category, position string) {
 
 // gone says that nobody reads a partition any more.
 func (w *watermarks) gone(source, partition string) bool {
-	written := w.written[source][partition]
-	return !written.IsZero() && w.newest.Sub(written) > goneAfter
+	return w.atWork-w.heardAt[source][partition] > goneAfter
 }
 
 // save puts into a snapshot's head what the watermarks stand on.
 func (w *watermarks) save(h *head) {
-	h.Seen, h.Written = w.seen, w.written
+	h.Seen, h.Heard = w.seen, heard{w.heardAt, w.atWork, w.newest}
 	for _, key := range slices.SortedFunc(maps.Keys(w.carries), func(a, b carried) int {
 		return cmp.Or(strings.Compare(a.tenant, b.tenant), strings.Compare(a.category, b.category))
 	}) {
@@ -104,10 +111,8 @@ func (w *watermarks) load(h head) {
 	if h.Seen != nil {
 		w.seen = h.Seen
 	}
-	for source, partitions := range h.Written {
-		for partition, written := range partitions {
-			w.heard(source, partition, written)
-		}
+	if h.Heard.At != nil {
+		w.heardAt, w.atWork, w.newest = h.Heard.At, h.Heard.AtWork, h.Heard.Newest
 	}
 	for _, c := range h.Carries {
 		sources := map[string]bool{}

@@ -20,18 +20,18 @@ func seenBy(source, partition string, seen, written time.Time, tenants ...string
 
 func TestASourceThatNobodyReadsHoldsNobodyBack(t *testing.T) {
 	w := newWatermarks(record.Lateness{})
-	for day := range 10 {
-		now := morning.Add(time.Duration(day) * 24 * time.Hour)
+	for n := range 300 {
+		now := morning.Add(time.Duration(n) * 30 * time.Minute)
 		w.take(seenBy("hub", "0", now, now, "a"))
-		if day == 0 {
+		if n == 0 {
 			w.take(seenBy("taken out", "0", now, now, "a"))
 		}
 		want := now
 		if now.Sub(morning) <= goneAfter {
 			want = morning
 		}
-		require.Equal(t, want, w.behind(), "day %d", day)
-		require.Equal(t, want, w.of("a", record.SignInLogs), "day %d", day)
+		require.Equal(t, want, w.behind(), "%s", now)
+		require.Equal(t, want, w.of("a", record.SignInLogs), "%s", now)
 	}
 	var h head
 	w.save(&h)
@@ -40,6 +40,17 @@ func TestASourceThatNobodyReadsHoldsNobodyBack(t *testing.T) {
 	require.Equal(t, w.behind(), again.behind(), "a snapshot knows it too")
 	w.take(seenBy("taken out", "0", morning.Add(time.Hour), morning.Add(240*time.Hour)))
 	require.Equal(t, morning.Add(time.Hour), w.behind(), "somebody reads it again")
+}
+
+// After an outage of all there is the one that speaks first does not take the others for gone.
+func TestAnOutageTakesNobodyForGone(t *testing.T) {
+	w := newWatermarks(record.Lateness{})
+	w.take(seenBy("first", "0", morning, morning, "a"))
+	w.take(seenBy("second", "0", morning, morning, "a"))
+	late := morning.Add(10 * goneAfter)
+	w.take(seenBy("first", "0", late, late, "a"))
+	require.Equal(t, morning, w.behind())
+	require.Equal(t, morning, w.of("a", record.SignInLogs))
 }
 
 func TestAPartitionThatHasNotBegun(t *testing.T) {
