@@ -15,7 +15,7 @@ func (e *Engine) correlate(k *kept, v *event, truth sigma.Truth, by, position st
 		return k
 	}
 	size := int32(v.Fullness())
-	if truth == sigma.TrueAbsent && k != nil && k.fullest > size {
+	if truth == sigma.TrueAbsent && (int32(v.most) > size || k != nil && k.fullest > size) {
 		return k // the fuller revision has been looked at
 	}
 	for _, f := range inlets {

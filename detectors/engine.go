@@ -50,6 +50,7 @@ type Engine struct {
 	buckets    buckets
 	facts      facts
 	crowds     crowds
+	fuller     fuller
 	learnt     func(learnt)   // is told what records say of roles that was new; nil where nobody asks
 	again      bool           // records are looked at again because of that
 	silenced   map[string]int // rules that an unknown fact kept from firing
@@ -86,7 +87,7 @@ func NewEngine(rules []*sigma.Rule, d *directory.Directory, options ...Option) (
 // Engine returns an engine that has seen nothing yet.
 func (p *Plan) Engine(d *directory.Directory) *Engine {
 	e := &Engine{Plan: p, directory: d, event: newEvent(p, d), found: sigma.NewCandidates(), records: keyed.New[*kept](), origins: origins{by: map[string]*origin{}}, slots: map[string]*slot{},
-		made: map[place][]string{}, facts: facts{}, tenants: map[string]string{}, changed: map[*slot]bool{}, silenced: map[string]int{}, suppressed: map[SuppressedBy]int{}}
+		made: map[place][]string{}, facts: facts{}, fuller: newFuller(), tenants: map[string]string{}, changed: map[*slot]bool{}, silenced: map[string]int{}, suppressed: map[SuppressedBy]int{}}
 	for _, c := range p.correlations {
 		e.windows = append(e.windows, sigma.NewCorrelator(c.rule.Name, c.over, len(c.above) > 0))
 		e.windows[len(e.windows)-1].Reach(c.reach)
@@ -121,6 +122,7 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 	v := e.event
 	v.take(r)
 	s.index.Find(v, e.found)
+	v.most = e.fuller.see(r.ID, r.Fullness())
 	k := e.known(r.ID)
 	if k != nil {
 		e.suspects(k, func(rule int) {

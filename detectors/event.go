@@ -20,6 +20,7 @@ type event struct {
 	privileged directory.Known
 	roles      []string
 
+	most int  // how much the fullest revision of the record says that came
 	said bool // what correlations will tell of the record is kept
 
 	values []record.Values // by slot

@@ -70,7 +70,7 @@ func (e *Engine) single(k *kept, v *event, truth sigma.Truth, by, position strin
 		s = e.singles.One()
 		*s = single{of: k, next: k.singles, rule: v.rule, packed: e.pack(f, says), revision: 1, size: v.Fullness(), sums: e.sums.Take(1), unconfirmed: truth == sigma.TrueAbsent}
 		s.sums[0] = v.Sum()
-		if full := int(k.fullest); s.unconfirmed && full > s.size {
+		if full := max(int(k.fullest), v.most); s.unconfirmed && full > s.size {
 			s.revision, s.withdrawn, s.size = 2, contradicted, full // as if they had come in the other order
 		}
 		k.singles = s

@@ -159,6 +159,15 @@ func (dec *Decoder) FromLogs(header map[string][]string, data []byte) (r *Record
 	return r, position, err
 }
 
+// StoredFullness reads from a LOGS message's headers which record it is and how full, without decoding it.
+func StoredFullness(header map[string][]string) (id string, fullness int, ok bool) {
+	facts := one(header, HeaderRecord)
+	id, rest := word(facts)
+	_, rest = word(rest) // the position
+	known, err := readFacts(id, rest, strings.IndexByte(facts, '%') >= 0)
+	return known.ID, known.revision.fullness, err == nil && known.revision.fullness > 0
+}
+
 // fromBytes finds out again what the headers do not say.
 func (dec *Decoder) fromBytes(header map[string][]string, data []byte) (*Record, string, error) {
 	position := one(header, HeaderPosition)
