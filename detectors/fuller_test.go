@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cordon/detectors/sigma"
+	"cordon/internal/bus"
 	"cordon/internal/record"
 	"github.com/stretchr/testify/require"
 )
@@ -71,15 +72,18 @@ func TestAFullerRevisionBeforeATakeover(t *testing.T) {
 	require.NoError(t, err)
 	w := newWorld(t)
 	handled := func() bool {
-		last, err := w.bus.LastSequence(w.Context(), "LOGS")
+		last, err := w.bus.LastSequence(w.Context(), bus.Logs)
 		at, handledErr := Handled(w.Context(), w.bus)
 		return err == nil && handledErr == nil && at >= last
 	}
 	revision := revisions(0)
 	w.store(revision[2])
+	w.store(signIn("other", "u2", "192.0.2.1", 0, morning, noDetails)) // which a snapshot tells of
 	w.runThis(w.room(rules, admins()), handled)
+	last, err := w.bus.LastSequence(t.Context(), bus.SnapshotsStream)
+	require.NoError(t, err)
+	require.NotZero(t, last)
 	w.store(revision[0])
-	w.store(signIn("other", "u2", "192.0.2.1", 0, morning, noDetails))
 	w.seen(morning.Add(2 * time.Hour))
 	w.runThis(w.room(rules, admins()), func() bool { return handled() && len(w.findings()) >= 5 })
 	for id, text := range w.findings() {
