@@ -9,7 +9,7 @@ import (
 // What of a record findings tell and windows keep: a record may hold a mebibyte in one name, or in six thousand targets, and
 // what it leaves must fit a message of the bus many times over. Real names and identifiers are shorter.
 const (
-	maxText    = 512 // bytes of a text
+	maxText    = 1024 // bytes of a text
 	maxTargets = 20
 	maxKeyIDs  = 20 // of a target
 )

@@ -47,6 +47,12 @@ func (f *fuller) see(id string, size int) (most int) {
 	return int(max(had, int32(size)))
 }
 
+// of is how much the fullest revision says that is remembered, 0 where none is.
+func (f *fuller) of(id string) int {
+	key := maphash.String(f.seed, id)
+	return int(max(f.now[key], f.before[key]))
+}
+
 // remember reads how much the records said that have been looked at lately: a snapshot does not know it.
 func (s *shard) remember(ctx context.Context) error {
 	if s.through == 0 {

@@ -49,6 +49,8 @@ func randomRules(r *rand.Rand) string {
 		`signin|s: {actor.privileged: "true", location.countryOrRegion: null}, condition: s`,
 		`signin|s: {actor.privileged: "true"}, f: {location.countryOrRegion: RO}, condition: s and not f`,
 		`signin|s: {actor.privileged: "true", signIn.address|startswith: "192"}, f: {location.countryOrRegion: RO}, condition: s and not f`,
+		`signin|s: {location.countryOrRegion: null}, condition: s`,
+		`signin|s: {signIn.errorCode: 0}, f: {location.countryOrRegion: RO}, condition: s and not f`,
 		`signin|s: {location.countryOrRegion: RO}, condition: s`,
 		`signin|s: {signIn.address|exists: true}, condition: s`,
 		`audit|s: {operation: Update user}, condition: s`,
@@ -310,6 +312,11 @@ func (w *story) come(t *rapid.T, r *rand.Rand, arrivals []arrival, seen consumer
 				same, err := e.load(head, maps.Clone(buckets))
 				require.NoError(t, err)
 				require.True(t, same)
+			}
+			for _, past := range arrivals[:at] { // as a shard reads it back
+				if past.marks == nil {
+					e.fuller.see(past.record.ID, past.record.Fullness())
+				}
 			}
 			for _, f := range since {
 				e.published(f)

@@ -45,7 +45,7 @@ func (e *Engine) publishedSingle(place int, f finding.Finding) {
 		}
 	}
 	s.packed, s.revision, s.unconfirmed, s.withdrawn = e.pack(&f, []byte(f.Says)), f.Revision, f.Unconfirmed, f.Withdrawn
-	s.size = max(s.size, int(k.fullest))
+	s.size = max(s.size, int(k.fullest), e.fuller.of(f.Proof[0].Record))
 	e.watch(s, &f)
 	e.buckets.touch(k)
 }

@@ -96,10 +96,10 @@ func (s *shard) begin(ctx context.Context, plan *Plan, delivered uint64) error {
 		s.broken = false
 		return nil
 	}
-	if err := s.published(ctx, fresh, h == nil); err != nil {
+	if err := s.remember(ctx); err != nil {
 		return err
 	}
-	if err := s.remember(ctx); err != nil {
+	if err := s.published(ctx, fresh, h == nil); err != nil {
 		return err
 	}
 	out := append(s.settle(), s.engine.FlushAll()...) // nothing, but for what the snapshot had not been asked yet
