@@ -10,7 +10,7 @@ import (
 // what it leaves must fit a message of the bus many times over. Real names and identifiers are shorter.
 const (
 	maxText    = 1024 // bytes of a text
-	maxTargets = 20
+	maxTargets = 100
 	maxKeyIDs  = 20 // of a target
 )
 

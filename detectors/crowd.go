@@ -11,7 +11,7 @@ const (
 
 // crowds are the places where many findings stand.
 type crowds struct {
-	patient bool // what can wait may
+	patient bool // what can wait may: a shard's, which others have to read
 	seconds int
 	told    map[place]crowd
 	waiting map[place]int // for what second

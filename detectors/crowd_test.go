@@ -21,6 +21,7 @@ func TestManyHitsAreNotToldEverySecond(t *testing.T) {
 	}
 	var all []fields
 	e := shipped(t, known())
+	e.crowds.patient = true
 	feed := func(f fields) {
 		all = append(all, f)
 		e.Process(decode(t, f), fmt.Sprint(len(all)))
@@ -65,6 +66,9 @@ func TestManyHitsAreNotToldEverySecond(t *testing.T) {
 		other.Process(decode(t, f), fmt.Sprint(i+1))
 	}
 	require.Equal(t, contents(other.Current()), contents(e.Current()), "what stands is what all the records say")
+	last := in("mistypes1", 50126)
+	other.Process(decode(t, last), "last")
+	require.Len(t, hits(other.FlushAll()), workers+1, "a replay, which publishes nothing, waits for nothing")
 }
 
 // contents are findings without their revisions.

@@ -181,7 +181,6 @@ func (e *Engine) observe(r *record.Record) {
 // Flush returns the findings of correlations that have changed since. A window that holds many records is not looked at
 // for each that comes, but when it has grown by a part; FlushAll looks at every one.
 func (e *Engine) Flush() []finding.Finding {
-	e.crowds.patient = true
 	e.look((*sigma.Correlator).Grown)
 	return e.flush()
 }
@@ -189,7 +188,6 @@ func (e *Engine) Flush() []finding.Finding {
 // FlushAll returns the findings of correlations that have changed since, of whatever size. It is called once a second, as a
 // rule.
 func (e *Engine) FlushAll() []finding.Finding {
-	e.crowds.patient = true
 	e.crowds.seconds++
 	e.awake(func(due int) bool { return due <= e.crowds.seconds })
 	e.look((*sigma.Correlator).Changed)
@@ -198,9 +196,11 @@ func (e *Engine) FlushAll() []finding.Finding {
 
 // lookAtAll brings all findings of correlations to what the windows hold.
 func (e *Engine) lookAtAll() {
+	patient := e.crowds.patient
 	e.crowds.patient = false
 	e.awake(func(int) bool { return true })
 	e.look((*sigma.Correlator).Changed)
+	e.crowds.patient = patient
 }
 
 func (e *Engine) flush() []finding.Finding {
@@ -298,6 +298,12 @@ func (e *Engine) Current() []finding.Finding {
 
 // Silenced counts, by rule, the records that an unknown fact kept from matching.
 func (e *Engine) Silenced() map[string]int { return e.silenced }
+
+// pass forgets what can matter no more when all partitions have been read up to a time.
+func (e *Engine) pass(behind time.Time, l record.Lateness) {
+	e.Forget(behind.Add(-e.back(l)))
+	e.fuller.passed(behind, e.late(l))
+}
 
 // Forget drops state about event times before t. It walks over the buckets that hold any, and no others.
 func (e *Engine) Forget(t time.Time) {

@@ -13,10 +13,11 @@ import (
 
 // Of two revisions of a record the fuller counts, whichever comes first: where a poor one lacks the field for whose want a rule
 // holds, a fuller one that came before contradicts it. So of every record is remembered how much its fullest revision said,
-// for as long as it takes others to come, whether or not it has left anything else behind.
+// for as long as it takes others to come, whether or not it has left anything else behind. Of the privileged a snapshot knows it,
+// too (kept.fullest).
 
 const (
-	// manyFuller is how many records are remembered before the older half of them is forgotten: of a large shard those of hours.
+	// manyFuller is how many records are remembered at most before those before them are forgotten: of a large shard those of hours.
 	manyFuller = 1 << 16
 	// fullerFor is how far back they are read after a takeover: sign-ins and audit records come within half an hour.
 	fullerFor = time.Hour
@@ -26,6 +27,7 @@ const (
 type fuller struct {
 	seed        maphash.Seed
 	now, before map[uint64]int32
+	turned      time.Time
 }
 
 func newFuller() fuller { return fuller{seed: maphash.MakeSeed(), now: map[uint64]int32{}} }
@@ -41,10 +43,21 @@ func (f *fuller) see(id string, size int) (most int) {
 		return int(had)
 	}
 	if len(f.now) >= manyFuller {
-		f.now, f.before = make(map[uint64]int32, manyFuller), f.now
+		f.turn()
 	}
 	f.now[key] = max(had, int32(size))
 	return int(max(had, int32(size)))
+}
+
+// turn forgets those before the last turn.
+func (f *fuller) turn() { f.now, f.before = make(map[uint64]int32, len(f.now)), f.now }
+
+// passed says how far all partitions have been read, and how late a record may come: what is older is forgotten.
+func (f *fuller) passed(behind time.Time, late time.Duration) {
+	if behind.Sub(f.turned) > late {
+		f.turn()
+		f.turned = behind
+	}
 }
 
 // of is how much the fullest revision says that is remembered, 0 where none is.

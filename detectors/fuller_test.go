@@ -105,6 +105,14 @@ func TestTheFullestIsRemembered(t *testing.T) {
 	}
 	require.Equal(t, 1, f.see("a", 1))
 	require.LessOrEqual(t, len(f.now)+len(f.before), 2*manyFuller)
+
+	f.see("c", 7)
+	f.passed(morning, time.Hour)
+	f.passed(morning.Add(time.Hour), time.Hour)
+	require.Equal(t, 7, f.of("c"), "another may come yet")
+	f.passed(morning.Add(time.Hour+1), time.Hour)
+	require.Zero(t, f.of("c"))
+	require.Empty(t, f.now)
 }
 
 func TestFullnessWithoutDecoding(t *testing.T) {

@@ -166,11 +166,16 @@ func wordsOf(r *sigma.Rule) (out []string) {
 // back is how far behind what all partitions have seen an engine may still need what it read: a slot's first window opens two
 // timespans before the slot ends, the latest record may come as late as it is expected, and then a finding is settled.
 func (p *Plan) back(l record.Lateness) time.Duration {
+	return max(readBack, 2*p.Reach()) + p.late(l)
+}
+
+// late is how late the latest record that rules look at is expected, and settled.
+func (p *Plan) late(l record.Lateness) time.Duration {
 	late := time.Duration(0)
 	for category := range p.sights {
 		late = max(late, l.Of(category))
 	}
-	return max(readBack, 2*p.Reach()) + late + settles
+	return late + settles
 }
 
 // Reach is how far back the windows of the rules go, those of correlations below correlations included.

@@ -103,12 +103,8 @@ func (r *Reread) Settle() {
 	}
 	r.flush()
 	if behind := r.watermarks.behind(); behind.Sub(r.cleared) > time.Hour {
-		back := time.Duration(0)
 		for _, e := range r.engines {
-			back = max(back, e.back(r.watermarks.lateness))
-		}
-		for _, e := range r.engines {
-			e.Forget(behind.Add(-back))
+			e.pass(behind, r.watermarks.lateness)
 		}
 		r.cleared = behind
 	}

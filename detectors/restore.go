@@ -139,6 +139,7 @@ func (s *shard) storedAt(ctx context.Context, sequence uint64) time.Time {
 
 func (s *shard) reset(plan *Plan) {
 	s.engine = plan.Engine(s.room.Directory)
+	s.engine.crowds.patient = true
 	s.learnt = nil
 	s.engine.learnt = func(l learnt) { s.learnt = append(s.learnt, l) }
 	s.watermarks = newWatermarks(s.room.Lateness)

@@ -208,7 +208,7 @@ func (s *shard) settle() []finding.Finding {
 	s.moved = false
 	out := s.engine.SettleEach(s.watermarks.of)
 	if behind := s.watermarks.behind(); behind.Sub(s.cleared) > time.Hour {
-		s.engine.Forget(behind.Add(-s.back()))
+		s.engine.pass(behind, s.watermarks.lateness)
 		s.cleared = behind
 	}
 	return out

@@ -174,14 +174,16 @@ func (e *Engine) tell(id string, made place, in sigma.Slot, around *gathered, ow
 		e.buckets.putSlot(s)
 	}
 	unconfirmed := in.Unconfirmed && !s.settled
-	if s.finding.Revision > 0 && s.finding.Principal.Privileged == principal.Privileged && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.records == all.set && s.finding.Time.Equal(in.Time) {
-		e.watchSlot(s) // of one that was loaded under a changed rule nobody has
-		return
-	}
 	alone := set{all.count - around.count, all.sum - around.sum}
-	if around.wait && s.own == alone && s.finding.Revision > 0 && s.finding.Principal.Privileged == principal.Privileged && s.finding.Withdrawn == "" && s.finding.Unconfirmed == unconfirmed && s.finding.Time.Equal(in.Time) {
-		e.crowds.postpone(made)
-		return
+	if was := &s.finding; was.Revision > 0 && was.Withdrawn == "" && was.Principal.Privileged == principal.Privileged && was.Unconfirmed == unconfirmed && was.Time.Equal(in.Time) {
+		switch {
+		case s.records == all.set:
+			e.watchSlot(s) // of one that was loaded under a changed rule nobody has
+			return
+		case around.wait && s.own == alone:
+			e.crowds.postpone(made)
+			return
+		}
 	}
 	rule := made.of.rule
 	f := finding.Finding{ID: id, Rule: rule.Name, Title: rule.Title, Level: levelFor(rule, principal), Kind: rule.Custom.Kind,

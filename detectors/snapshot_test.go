@@ -135,7 +135,7 @@ func TestASnapshotIsTheEngine(t *testing.T) {
 		require.Equal(t, once, twice)
 		require.Equal(t, e.Current(), again.Current())
 		require.Equal(t, len(all), len(allAgain))
-		other.fuller = fuller{e.fuller.seed, maps.Clone(e.fuller.now), maps.Clone(e.fuller.before)} // as a shard reads it back
+		other.fuller = fuller{seed: e.fuller.seed, now: maps.Clone(e.fuller.now), before: maps.Clone(e.fuller.before)} // as a shard reads it back
 		for _, a := range rest {
 			s.feed(e, a)
 			s.feed(other, a)

@@ -28,15 +28,13 @@ type watermarks struct {
 	atWork   time.Duration
 	newest   time.Time                   // when any reader last did
 	carries  map[carried]map[string]bool // the sources
-	last     carriedFrom                 // of the record before
+	names    map[string]string           // of sources, as positions write them
 }
 
 type carried struct{ tenant, category string }
 
-type carriedFrom struct{ tenant, category, source string }
-
 func newWatermarks(l record.Lateness) *watermarks {
-	return &watermarks{lateness: l, seen: map[string]map[string]time.Time{}, heardAt: map[string]map[string]time.Duration{}, carries: map[carried]map[string]bool{}}
+	return &watermarks{lateness: l, seen: map[string]map[string]time.Time{}, heardAt: map[string]map[string]time.Duration{}, carries: map[carried]map[string]bool{}, names: map[string]string{}}
 }
 
 // take moves the watermarks to where a checkpoint stands.
@@ -79,15 +77,21 @@ func (w *watermarks) carry(tenant, category, source string) {
 // brought takes note of the source that a record came through: a checkpoint has room for some hundred tenants' categories
 // alone. The texts may be written over.
 func (w *watermarks) brought(tenant, category, position string) {
-	source, _, _ := strings.Cut(position, "/")
-	if at := (carriedFrom{tenant, category, source}); at == w.last {
+	escaped, _, _ := strings.Cut(position, "/")
+	source, known := w.names[escaped]
+	if !known {
+		p, err := record.ParsePosition(position)
+		if err != nil {
+			return
+		}
+		source = strings.Clone(p.Source)
+		w.names[strings.Clone(escaped)] = source
+	}
+	if w.carries[carried{strings.ToLower(tenant), category}][source] {
 		return
 	}
-	w.last = carriedFrom{strings.Clone(tenant), strings.Clone(category), strings.Clone(source)}
-	if p, err := record.ParsePosition(position); err == nil {
-		if _, known := w.seen[p.Source]; known { // else it stands aside, or its checkpoint is to come with what it brought
-			w.carry(w.last.tenant, w.last.category, p.Source)
-		}
+	if _, known := w.seen[source]; known { // else it stands aside, or its checkpoint is to come with what it brought
+		w.carry(strings.Clone(tenant), strings.Clone(category), source)
 	}
 }
 

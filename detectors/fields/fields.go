@@ -48,8 +48,7 @@ type source struct {
 // Name is what the table calls a log source: its service, or category where there is none, but for those whose records are
 // of one layout, such as all sign-ins and all of the unified audit log. It is "" for a source that is a whole product.
 func Name(product, service, category string) string {
-	switch strings.ToLower(product) {
-	case "m365", "microsoft365", "microsoft_365":
+	if product == "m365" {
 		return "m365"
 	}
 	name := strings.ToLower(cmp.Or(service, category))

@@ -223,7 +223,7 @@ func TestNames(t *testing.T) {
 	for source, want := range map[[3]string]string{
 		{"azure", "SignInLogs", ""}: "signinlogs", {"azure", "", "signinlogs"}: "signinlogs", {"azure", "noninteractiveusersigninlogs", ""}: "signinlogs",
 		{"azure", "", "RiskyUsers"}: "riskdetection", {"azure", "policy", ""}: "activitylogs", {"azure", "provisioninglogs", ""}: "provisioninglogs", {"azure", "", ""}: "",
-		{"m365", "exchange", ""}: "m365", {"Microsoft365", "audit", ""}: "m365", {"microsoft_365", "", ""}: "m365", {"azure", "enrichedoffice365auditlogs", ""}: "m365",
+		{"m365", "exchange", ""}: "m365", {"azure", "enrichedoffice365auditlogs", ""}: "m365",
 	} {
 		require.Equal(t, want, Name(source[0], source[1], source[2]), source)
 	}

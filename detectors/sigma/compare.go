@@ -58,9 +58,13 @@ func (x expr) matches(v string) bool {
 	return x.within(v, &effort)
 }
 
-// within looks at as much of a value as there is effort left for.
+// within looks at as much of a value as there is effort left for; where there is none it matches nothing.
 func (x expr) within(v string, effort *int) bool {
-	v = v[:min(len(v), maxSearched, *effort/x.instructions)]
+	most := min(maxSearched, *effort/x.instructions)
+	if most == 0 {
+		return false
+	}
+	v = v[:min(len(v), most)]
 	*effort -= len(v) * x.instructions
 	return x.re.MatchString(v)
 }

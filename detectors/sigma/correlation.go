@@ -221,11 +221,8 @@ func (c *Correlation) parseCondition(n *yaml.Node) error {
 	if c.Type == "value_count" {
 		least = 0
 	}
-	if c.Range.Most < max(least, c.Range.Least) {
-		return at(n, "no count meets the condition: a window is closed by a record, so it holds one at least")
-	}
 	if !c.Range.any(least) {
-		return at(n, "no count meets the condition: neq excepts all that the others leave")
+		return at(n, "no count meets the condition: a window is closed by a record, so it holds one at least")
 	}
 	if strings.HasPrefix(c.Type, "temporal") && c.Range.Least > len(c.Rules) {
 		return at(n, "the condition asks for more rules than the correlation has")

@@ -44,6 +44,10 @@ func TestTheEffortOfExpressionsIsBounded(t *testing.T) {
 	for i := range long {
 		long[i] = strings.Repeat("a", maxSearched)
 	}
+	spent, err := newExpression("^a*$", "")
+	require.NoError(t, err)
+	none := 0
+	require.False(t, spent.(expr).within("b", &none), "what is not looked at is not nothing")
 	r := rule(t, "s: {f|re: '(a{1,30}){1,30}b'}\ncondition: s")
 	require.Equal(t, False, r.matches(given{"f": has(long...)}))
 	require.Equal(t, True, r.matches(given{"f": has("ab", strings.Repeat("a", maxSearched))}))

@@ -189,28 +189,29 @@ func lowered(to []byte, v string) (low []byte, ascii bool) {
 }
 
 func matchesAny(m matcher, values []string, effort *int) bool {
-	x, costly := m.(expr)
 	for _, v := range values {
-		if costly && x.within(v, effort) || !costly && m.matches(v) {
+		if matches(m, v, effort) {
 			return true
 		}
 	}
 	return false
 }
 
+// matches spends, of the effort that a test has for a record, what an expression costs.
+func matches(m matcher, v string, effort *int) bool {
+	if x, ok := m.(expr); ok {
+		return x.within(v, effort)
+	}
+	return m.matches(v)
+}
+
 // search looks for keywords in all of the record.
 func (t *test) search(e Event) Truth {
 	found, effort := false, maxEffort
-	matches := func(m matcher, v string) bool {
-		if x, ok := m.(expr); ok {
-			return x.within(v, &effort)
-		}
-		return m.matches(v)
-	}
 	if !t.all {
 		e.Each(func(v string) bool {
 			for _, m := range t.matchers {
-				if found = matches(m, v); found {
+				if found = matches(m, v, &effort); found {
 					break
 				}
 			}
@@ -219,7 +220,7 @@ func (t *test) search(e Event) Truth {
 	} else {
 		for _, m := range t.matchers {
 			found = false
-			e.Each(func(v string) bool { found = matches(m, v); return !found })
+			e.Each(func(v string) bool { found = matches(m, v, &effort); return !found })
 			if !found {
 				break
 			}

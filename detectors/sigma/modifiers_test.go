@@ -148,6 +148,11 @@ func TestClauses(t *testing.T) {
 		{Search: "b", Field: "h", Modifiers: []string{"exists"}, Values: []string{"true"}, Compared: []string{"true"}, Line: 8},
 	}, r.Clauses())
 	require.Equal(t, LogSource{Product: "azure", Service: "auditlogs"}, r.LogSource())
+	for _, product := range []string{"m365", "Microsoft365", "microsoft_365"} {
+		other, err := Parse("m.yml", strings.NewReader("title: M\nlogsource: {product: "+product+", service: audit}\ndetection: {s: {f: x}, condition: s}\n"), nil)
+		require.NoError(t, err)
+		require.Equal(t, LogSource{Product: "m365", Service: "audit"}, other[0].LogSource())
+	}
 	possible := func(absent string) Truth {
 		return r.Possible(func(c Clause) Truth {
 			if c.Field == absent {

@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// LogSource is what a rule looks at, as it was written.
+// LogSource is what a rule looks at, as it was written, but for the product, which has several names.
 type LogSource struct{ Product, Category, Service string }
 
 var (

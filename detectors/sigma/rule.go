@@ -219,7 +219,7 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.Categories, r.source = categories, LogSource{d.LogSource.Product, d.LogSource.Category, d.LogSource.Service}
+		r.Categories, r.source = categories, LogSource{products[strings.ToLower(d.LogSource.Product)], d.LogSource.Category, d.LogSource.Service}
 		if err := compile(r, member(root, "detection"), lists); err != nil {
 			return nil, err
 		}

@@ -125,7 +125,7 @@ func TestMalformedRules(t *testing.T) {
 		"unknown correlation":         {correlated, "value_count", "value_percentile", "4", `correlation type "value_percentile" is none of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered`},
 		"a fraction of a record":      {correlated, "gte: 5", "gte: 2.5", "8", `gte takes a whole number, not "2.5"`},
 		"a bound twice":               {correlated, "gte: 5", "gte: 5, gte: 1", "8", "gte stands in line 8 already"},
-		"no count is left":            {correlated, "gte: 5", "gte: 2, lte: 2, neq: 2", "8", "no count meets the condition: neq excepts"},
+		"no count is left":            {correlated, "gte: 5", "gte: 2, lte: 2, neq: 2", "8", "no count meets the condition"},
 		"a sum that is no number":     {summed, "gte: 5", "gte: many", "8", `gte takes a number of 30 digits at most, not "many"`},
 		"a sum without end":           {summed, "gte: 5", "gte: 1e999999999", "8", "gte takes a number of 30 digits at most"},
 		"a sum of two fields":         {summed, "field: f", "field: [f, g]", "8", "value_sum needs a condition with one field and one of"},

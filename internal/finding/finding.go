@@ -29,7 +29,7 @@ type Finding struct {
 	Time      time.Time `json:"time"`   // event time of the record that raised it
 	Principal Principal `json:"principal"`
 	Actor     Principal `json:"actor"`
-	Targets   []Object  `json:"targets,omitempty"`
+	Targets   []Object  `json:"targets,omitempty"` // the first hundred
 
 	Unconfirmed bool   `json:"unconfirmed,omitempty"` // rests on an empty or missing field
 	Withdrawn   string `json:"withdrawn,omitempty"`   // why, once it has been
