@@ -68,7 +68,7 @@ func (e *Engine) tenant(name string) string {
 	lower := strings.ToLower(name)
 	for have := range e.tenants { // a shard has a few
 		if have == lower {
-			e.lastTenant = spelling{e.tenants[have], have}
+			e.lastTenant = spelt{e.tenants[have], have}
 			return have
 		}
 	}
@@ -77,8 +77,8 @@ func (e *Engine) tenant(name string) string {
 	return lower
 }
 
-// spelling is a tenant as a record spelled it, and in small letters.
-type spelling struct{ written, lower string }
+// spelt is a tenant as a record spelled it, and in small letters.
+type spelt struct{ written, lower string }
 
 // group is what a correlation groups the record under.
 func (v *event) group(f *inlet) (string, bool) {

@@ -110,11 +110,17 @@ func TestAFewWaitForTheWatermark(t *testing.T) {
 }
 
 func TestAliases(t *testing.T) {
-	e := engine(t, failed+succeeded+over("hit", `type: temporal_ordered, rules: [failed, succeeded], group-by: [who], aliases: {who: {failed: actor.id, succeeded: signIn.address}}`))
-	feed(t, e, "5 192.0.2.8 50126 192.0.2.1", "6 other 0 192.0.2.7", "4 other 0 192.0.2.8")
-	require.Empty(t, e.Flush())
-	feed(t, e, "6 other 0 192.0.2.8")
-	require.Equal(t, []string{"hit 3"}, names(e.Flush()), "the window as a whole is the proof")
+	for _, text := range []string{
+		`type: temporal_ordered, rules: [failed, succeeded], group-by: [who], aliases: {who: {failed: actor.id, succeeded: signIn.address}}`,
+		`type: temporal_ordered, rules: [11111111-0000-4000-8000-00000000000a, succeeded], group-by: [who], aliases: {who: {failed: actor.id, succeeded: signIn.address}}`,
+		`type: temporal_ordered, rules: [failed, succeeded], group-by: [who], aliases: {who: {11111111-0000-4000-8000-00000000000A: actor.id, succeeded: signIn.address}}`,
+	} {
+		e := engine(t, failed+succeeded+over("hit", text))
+		feed(t, e, "5 192.0.2.8 50126 192.0.2.1", "6 other 0 192.0.2.7", "4 other 0 192.0.2.8")
+		require.Empty(t, e.Flush())
+		feed(t, e, "6 other 0 192.0.2.8")
+		require.Equal(t, []string{"hit 3"}, names(e.Flush()), "the window as a whole is the proof")
+	}
 }
 
 // The specification: even if the correlation below groups by another field, the one above uses its own.

@@ -39,7 +39,7 @@ type Engine struct {
 	made    map[place][]string // findings
 	tenants map[string]string  // as records spell them, by their small letters
 
-	lastTenant spelling // that was asked for: the next is the same, as a rule
+	lastTenant spelt // that was asked for: the next is the same, as a rule
 
 	open      waits // unconfirmed, and may still be confirmed
 	openSlots waits

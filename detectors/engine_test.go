@@ -123,6 +123,37 @@ func TestAnUnconfirmedFindingIsWithdrawnByAContradiction(t *testing.T) {
 	require.Empty(t, e.Process(decode(t, signIn("s1", adminID, "198.51.100.23", 0, morning, noDetails)), "3"), "the poorer record says nothing new")
 }
 
+// `exists` asks for the field alone: a record that has it, empty, proves that it is there, and one that has it not may be a
+// poor revision.
+func TestAFieldExistsWhateverStandsInIt(t *testing.T) {
+	rule := func(want bool) *Engine {
+		return engine(t, fmt.Sprintf("title: Device\nname: device\nlogsource: {product: azure, service: signinlogs}\ndetection: {s: {deviceDetail.deviceId|exists: %t}, condition: s}\n", want))
+	}
+	for name, c := range map[string]struct {
+		device                any
+		exists, missing, sure bool
+	}{
+		"an id":    {"d1", true, false, true},
+		"empty":    {"", true, false, true},
+		"null":     {nil, true, false, true},
+		"no field": {missing, false, true, false},
+	} {
+		in := signIn("s1", "u1", "192.0.2.1", 0, morning, oneFactor)
+		if in["properties"].(fields)["deviceDetail"] = (fields{"deviceId": c.device}); c.device == missing {
+			in["properties"].(fields)["deviceDetail"] = fields{"browser": "b"}
+		}
+		for want, fires := range map[bool]bool{true: c.exists, false: c.missing} {
+			found := rule(want).Process(decode(t, in), "hub/0/1/0")
+			require.Equal(t, fires, len(found) == 1, "%s, exists: %t", name, want)
+			for _, f := range found {
+				require.Equal(t, !c.sure, f.Unconfirmed, name)
+			}
+		}
+	}
+}
+
+const missing = "missing"
+
 // After a restart, and from two sources, revisions come in any order.
 func TestAPoorerRevisionThatComesLaterProvesNothing(t *testing.T) {
 	e := shipped(t, admins())

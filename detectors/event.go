@@ -79,6 +79,12 @@ var yes, no = []string{"true"}, []string{"false"}
 // Field is what the record holds in a field of the rule that looks.
 func (v *event) Field(i int) record.Values { return v.Slot(v.fields[i]) }
 
+// Bears says whether the record has that field, be it empty or null.
+func (v *event) Bears(i int) bool {
+	bears := v.plan.bears[v.fields[i]]
+	return !v.Field(i).Absent || bears != nil && bears(v.Record)
+}
+
 // lookAs has a rule look.
 func (v *event) lookAs(rule int) { v.rule, v.fields = rule, v.plan.fields[rule] }
 

@@ -66,12 +66,15 @@ func (p *Plan) link(rules []*sigma.Rule) error {
 				return fmt.Errorf("%s:%d: correlation %s refers to rule %q, which is not there", r.File, r.Line, r.Name, ref)
 			}
 		}
-		over := r.Correlation.Named(func(ref string) string {
+		over, err := r.Correlation.Named(func(ref string) string {
 			if found := find(ref); found != nil {
 				return found.Name
 			}
 			return ref
 		})
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", r.File, r.Correlation.Line, err)
+		}
 		for i, name := range over.Rules {
 			if slices.Contains(over.Rules[:i], name) {
 				return fmt.Errorf("%s:%d: correlation %s refers to rule %s twice, by name and by id", r.File, r.Line, r.Name, name)

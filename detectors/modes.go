@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"cordon/detectors/sigma"
-	"cordon/detectors/vocabulary"
+	"cordon/detectors/spelling"
 	"cordon/internal/finding"
 )
 
@@ -38,7 +38,7 @@ func ModesOf(rules []*sigma.Rule, asked map[string]string) (map[string]string, e
 	names := slices.Sorted(maps.Keys(modes))
 	for _, name := range slices.Sorted(maps.Keys(asked)) {
 		if _, ok := modes[name]; !ok {
-			if like := vocabulary.Nearest(name, names); like != "" {
+			if like := spelling.Nearest(name, names); like != "" {
 				return nil, fmt.Errorf("modes.%s: there is no rule of that name; did you mean %s?", name, like)
 			}
 			return nil, fmt.Errorf("modes.%s: there is no rule of that name", name)

@@ -19,8 +19,9 @@ type Plan struct {
 	places       map[string]int  // of rules, by name
 
 	table  *fieldtable.Table
-	slots  map[string]int   // by what is read, for all rules that read it
-	read   []record.Reader  // of each slot; nil is the directory's
+	slots  map[string]int  // by what is read, for all rules that read it
+	read   []record.Reader // of each slot; nil is the directory's
+	bears  []func(*record.Record) bool
 	fields [][]int          // of each rule: the slots of its fields
 	tells  []bool           // of each rule: it raises findings of its own
 	mode   []string         // of each rule: what its findings carry
@@ -126,16 +127,16 @@ const privilegedField = "actor.privileged"
 
 // slot is where a rule's field is read, once for all rules that mean the same by it.
 func (p *Plan) slot(r *sigma.Rule, name string) int {
-	key, read := privilegedField, record.Reader(nil)
+	key, read, bears := privilegedField, record.Reader(nil), (func(*record.Record) bool)(nil)
 	if !strings.EqualFold(name, privilegedField) {
 		meaning := p.table.Resolve(fieldtable.Name(r.LogSource().Product, r.LogSource().Service, r.LogSource().Category), name)
-		key, read = meaning.Key, meaning.Read
+		key, read, bears = meaning.Key, meaning.Read, meaning.Bears
 	}
 	at, ok := p.slots[key]
 	if !ok {
 		at = len(p.read)
 		p.slots[key] = at
-		p.read = append(p.read, read)
+		p.read, p.bears = append(p.read, read), append(p.bears, bears)
 	}
 	return at
 }

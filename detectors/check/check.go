@@ -91,19 +91,21 @@ func (c *Checker) Check(rules []*sigma.Rule) []Report {
 			}
 		}
 	}
+	singles := map[string]*sigma.Rule{}
 	states := map[string]State{}
 	reports := make([]Report, len(rules))
 	for i, r := range rules {
 		if r.Correlation == nil {
 			reports[i] = c.single(r, !serves[r.Name])
 			states[r.Name] = reports[i].State
+			singles[r.Name] = r
 		}
 	}
 	for range rules { // from the bottom up, in whatever order they stand
 		before := maps.Clone(states)
 		for i, r := range rules {
 			if r.Correlation != nil {
-				reports[i] = correlation(r, named, states)
+				reports[i] = c.correlation(r, named, singles, states)
 				states[r.Name] = reports[i].State
 			}
 		}
@@ -116,27 +118,6 @@ func (c *Checker) Check(rules []*sigma.Rule) []Report {
 
 func report(r *sigma.Rule) Report {
 	return Report{Rule: r.Name, Title: r.Title, File: r.File, Line: r.Line, Level: r.Level, State: Fine}
-}
-
-// correlation cannot match where the rules that it rests on cannot: all of them, or more than it can do without.
-func correlation(r *sigma.Rule, named func(ref string) string, states map[string]State) Report {
-	out := report(r)
-	for _, state := range []State{Impossible, Inactive} {
-		var lost []string
-		for _, ref := range r.Correlation.Rules {
-			if name := named(ref); states[name] == state {
-				lost = append(lost, name)
-			}
-		}
-		left := len(r.Correlation.Rules) - len(lost)
-		if left == 0 || strings.HasPrefix(r.Correlation.Type, "temporal") && left < r.Correlation.Range.Least {
-			kind := map[State]string{Impossible: NeverMatches, Inactive: Unset}[state]
-			out.State = state
-			out.Remarks = append(out.Remarks, Remark{Kind: kind, Line: r.Line, Reason: "rests on " + strings.Join(lost, ", ") + ", which is " + string(state)})
-			return out
-		}
-	}
-	return out
 }
 
 // once adds a remark, but not a second one about the same thing.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"cordon/detectors/sigma"
+	"cordon/detectors/spelling"
 	"cordon/detectors/vocabulary"
 )
 
@@ -42,7 +43,7 @@ func (c *Checker) judge(source string, clause sigma.Clause) (sigma.Truth, []Rema
 	}
 	if !meaning.Known {
 		remark.Kind, remark.Reason = UnknownField, "neither the table of fields nor the documentation of "+source+" has a field of this name"
-		if like := vocabulary.Nearest(clause.Field, c.table.Names(source)); like != "" {
+		if like := spelling.Nearest(clause.Field, c.table.Names(source)); like != "" {
 			remark.Instead = []string{like}
 		}
 		return sigma.Unknown, []Remark{remark}

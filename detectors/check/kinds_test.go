@@ -121,6 +121,36 @@ func TestCorrelationsRestOnTheirRules(t *testing.T) {
 	require.Equal(t, Fine, reports[1].State, "what only serves a correlation may be wide")
 }
 
+// A name that no record has groups nothing, and is mostly a slip.
+func TestCorrelationsAskForFieldsThatAreThere(t *testing.T) {
+	signIns := strings.Replace(rule("signinlogs", "ResultType: 50126"), "name: t", "name: u", 1)
+	for over, want := range map[string]struct {
+		state State
+		kind  string
+		says  string
+	}{
+		"{type: event_count, rules: [u], group-by: [ipAddress], timespan: 1h, condition: {gte: 2}}":                                   {Fine, "", ""},
+		"{type: event_count, rules: [u], group-by: [actor.id], timespan: 1h, condition: {gte: 2}}":                                    {Fine, "", ""},
+		"{type: event_count, rules: [u], group-by: [ipAdress], timespan: 1h, condition: {gte: 2}}":                                    {Doubtful, UnknownField, "ipAddress"},
+		"{type: value_count, rules: [u], group-by: [actor.id], timespan: 1h, condition: {field: userPrincipelName, gte: 2}}":          {Doubtful, UnknownField, "userPrincipalName"},
+		"{type: event_count, rules: [u], aliases: {who: {u: userPrincipelName}}, group-by: [who], timespan: 1h, condition: {gte: 2}}": {Doubtful, UnknownField, "userPrincipalName"},
+		"{type: event_count, rules: [u], aliases: {who: {u: userPrincipalName}}, group-by: [who], timespan: 1h, condition: {gte: 2}}": {Fine, "", ""},
+	} {
+		reports := checker(t).Check(parse(t, "r.yml", signIns+"---\ntitle: C\nname: c\ncorrelation: "+over+"\n"))
+		require.Equal(t, want.state, reports[1].State, over)
+		if want.kind != "" {
+			require.Equal(t, want.kind, reports[1].Remarks[0].Kind, over)
+			require.Contains(t, reports[1].Remarks[0].Instead, want.says, over)
+		}
+	}
+	audit := strings.Replace(rule("auditlogs", "operationName: Update application"), "name: t", "name: u", 1)
+	over := "---\ntitle: C\nname: c\ncorrelation: {type: event_count, rules: [u], group-by: [additionalDetails.userAgent], timespan: 1h, condition: {gte: 2}}\n"
+	reports := checker(t).Check(parse(t, "r.yml", audit+over))
+	require.Equal(t, Impossible, reports[1].State, "a list of key and value has no such member")
+	require.Equal(t, Dead, reports[1].Remarks[0].Kind)
+	require.Contains(t, reports[1].Remarks[1].Reason, "rests on u, whose records never have what it groups by or counts")
+}
+
 func TestLike(t *testing.T) {
 	for _, c := range []struct {
 		how    string

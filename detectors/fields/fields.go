@@ -30,7 +30,8 @@ type Row struct {
 type Meaning struct {
 	Row   Row // as it stands in the table; without Why where the name needs no row
 	Read  Reader
-	Known bool // the table has it, or it is a decoded fact, or a documented member of the records
+	Bears func(*record.Record) bool // whether the record has the member, be it empty or null; nil for facts, which have none
+	Known bool                      // the table has it, or it is a decoded fact, or a documented member of the records
 	// Key is the same for two names, of whatever log source, that are read in the same way: what one read the other
 	// need not.
 	Key string
@@ -130,8 +131,18 @@ func (r Row) meaning() Meaning {
 		m.Key = factKey(r.Fact)
 		return m
 	}
-	m.Read, m.Key = firstOf(r.Path), pathKey(r.Path)
+	m.Read, m.Bears, m.Key = firstOf(r.Path), anyOf(r.Path), pathKey(r.Path)
 	return m
+}
+
+func anyOf(paths []string) func(*record.Record) bool {
+	var bears []func(*record.Record) bool
+	for _, p := range paths {
+		bears = append(bears, record.Bears(p))
+	}
+	return func(rec *record.Record) bool {
+		return slices.ContainsFunc(bears, func(has func(*record.Record) bool) bool { return has(rec) })
+	}
 }
 
 // firstOf is the reader of the first path that says something.

@@ -81,6 +81,19 @@ func TestAbsence(t *testing.T) {
 	require.False(t, table.Resolve("signinlogs", "nothing.of.that").Known)
 }
 
+// A member bears its name whatever stands in it; a fact has no name of its own in a record.
+func TestWhatARecordBears(t *testing.T) {
+	table, err := Standard()
+	require.NoError(t, err)
+	r, err := record.Decode([]byte(signIn), record.Defaults{})
+	require.NoError(t, err)
+	for field, want := range map[string]bool{"DeviceDetail.deviceId": true, "properties.DeviceDetail.deviceId": true, "networkLocationDetails": true, "deviceDetail.trustType": false, "callerIpAddress": true} {
+		meaning := table.Resolve("signinlogs", field)
+		require.Equal(t, want, meaning.Bears(r), field)
+	}
+	require.Nil(t, table.Resolve("signinlogs", "actor.id").Bears)
+}
+
 func TestKeys(t *testing.T) {
 	table, err := With("x.yml", strings.NewReader(`auditlogs: {rows: [{field: one, path: "a b", why: w}, {field: two, path: [a, b], why: w}, {field: three, path: 'a" "b', why: w}]}`))
 	require.NoError(t, err)

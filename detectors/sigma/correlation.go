@@ -17,6 +17,7 @@ type Correlation struct {
 	Rules    []string
 	GroupBy  []string
 	Aliases  map[string]map[string]string // field by alias and rule
+	Line     int                          // of its aliases, where it has some
 	Timespan time.Duration
 	Fields   []string // whose distinct values, together, value_count counts; whose numbers value_sum and value_avg take
 	Range    Range
@@ -64,20 +65,35 @@ func (c *Correlation) Field(rule, name string) string {
 	return name
 }
 
-// Named is the correlation with its rules by the names that a function knows them under.
-func (c *Correlation) Named(name func(string) string) *Correlation {
+// Named is the correlation with its rules by the names that a function knows them under, wherever it refers to them by id. It
+// demands that aliases are of these rules, and that an alias of group-by says for every rule which field it is.
+func (c *Correlation) Named(name func(string) string) (*Correlation, error) {
 	out := *c
 	out.Rules, out.Aliases = nil, map[string]map[string]string{}
 	for _, r := range c.Rules {
 		out.Rules = append(out.Rules, name(r))
 	}
 	for alias, fields := range c.Aliases {
-		out.Aliases[alias] = map[string]string{}
+		of := map[string]string{}
 		for rule, field := range fields {
-			out.Aliases[alias][name(rule)] = field
+			if !slices.Contains(out.Rules, name(rule)) {
+				return nil, fmt.Errorf("alias %s names %q, which is no rule of this correlation", alias, clipped(rule))
+			}
+			if other := of[name(rule)]; other != "" && other != field {
+				return nil, fmt.Errorf("alias %s says twice, by name and by id, which field of rule %s it is", alias, name(rule))
+			}
+			of[name(rule)] = field
+		}
+		out.Aliases[alias] = of
+	}
+	for _, group := range c.GroupBy {
+		for _, rule := range out.Rules {
+			if fields, aliased := out.Aliases[group]; aliased && fields[rule] == "" {
+				return nil, fmt.Errorf("alias %s says nothing of rule %s", group, rule)
+			}
 		}
 	}
-	return &out
+	return &out, nil
 }
 
 type correlation struct {
@@ -125,8 +141,15 @@ func parseCorrelation(n *yaml.Node, c *correlation) (*Correlation, error) {
 	if temporal && len(c.Rules) < 2 {
 		return nil, at(n, "%s needs two rules or more", c.Type)
 	}
-	if err := checkAliases(n, c); err != nil {
-		return nil, err
+	if aliases := member(n, "aliases"); aliases != nil {
+		out.Line = aliases.Line
+	}
+	for alias, fields := range c.Aliases {
+		for rule, field := range fields {
+			if field == "" {
+				return nil, at(member(n, "aliases"), "alias %s needs a field of rule %s", alias, rule)
+			}
+		}
 	}
 	if c.Condition.Kind == 0 && temporal {
 		out.Range = Range{Least: len(c.Rules), Most: math.MaxInt}
@@ -139,29 +162,6 @@ func parseCorrelation(n *yaml.Node, c *correlation) (*Correlation, error) {
 		return out, out.parseBounds(&c.Condition)
 	}
 	return out, out.parseCondition(&c.Condition)
-}
-
-// checkAliases demands that an alias of group-by says for every rule which field it is.
-func checkAliases(n *yaml.Node, c *correlation) error {
-	for alias, fields := range c.Aliases {
-		for rule, field := range fields {
-			if !slices.Contains(c.Rules, rule) {
-				return at(member(n, "aliases"), "alias %s names %q, which is no rule of this correlation", alias, rule)
-			}
-			if field == "" {
-				return at(member(n, "aliases"), "alias %s needs a field of rule %s", alias, rule)
-			}
-		}
-		if !slices.Contains(c.GroupBy, alias) {
-			continue
-		}
-		for _, rule := range c.Rules {
-			if fields[rule] == "" {
-				return at(member(n, "aliases"), "alias %s says nothing of rule %s", alias, rule)
-			}
-		}
-	}
-	return nil
 }
 
 // parseCondition reads operators, of which several make a range, and value_count's field or fields.

@@ -10,6 +10,8 @@ import (
 type Event interface {
 	// Field is what the record holds in a field of the rule, by the field's place in Rule.Fields.
 	Field(i int) record.Values
+	// Bears says whether the record has that field at all, be it empty or null.
+	Bears(i int) bool
 	// Each calls visit with every scalar of the record, until it returns false.
 	Each(visit func(value string) bool)
 }
@@ -93,6 +95,7 @@ type test struct {
 
 	at       int  // the field's place in the rule's fields
 	want     bool // of exists
+	nothing  bool // it holds for an empty field
 	matchers []matcher
 	literals map[string]struct{} // of many plain texts, in small letters: they are looked up instead
 	longest  int                 // bytes of the longest of them
@@ -106,6 +109,8 @@ func (t *test) eval(e Event) Truth {
 	switch {
 	case t.Keywords:
 		return t.search(e)
+	case t.how == "exists":
+		truth = t.exists(e)
 	case t.ref:
 		truth = t.compareFields(e)
 	default:
@@ -121,17 +126,7 @@ func (t *test) compare(v record.Values) Truth {
 	switch {
 	case v.Unknown:
 		return Unknown
-	case t.how == "exists" && v.Absent:
-		if t.want {
-			return FalseAbsent
-		}
-		return TrueAbsent
-	case t.how == "exists":
-		if t.want {
-			return True
-		}
-		return False
-	case v.Absent && (t.Null || t.matched(empty)):
+	case v.Absent && (t.Null || t.nothing):
 		return TrueAbsent
 	case v.Absent:
 		return FalseAbsent
@@ -141,8 +136,37 @@ func (t *test) compare(v record.Values) Truth {
 	return False
 }
 
-// empty is what an absent field is compared as.
-var empty = []string{""}
+// exists looks for the field alone, not for what stands in it: the specification's words.
+func (t *test) exists(e Event) Truth {
+	truth := FalseAbsent
+	if e.Field(t.at).Unknown {
+		return Unknown
+	}
+	if e.Bears(t.at) {
+		truth = True
+	}
+	if t.want {
+		return truth
+	}
+	return truth.Not()
+}
+
+// takesNothing says whether the test holds for a field that is empty or missing: it is compared as an empty text, but stars
+// alone ask for anything that is there.
+func (t *test) takesNothing() bool {
+	nothing := false
+	for _, m := range t.matchers {
+		if p, ok := m.(*pattern); ok && len(p.parts) > 0 && p.parts[0] == star {
+			nothing = false
+		} else {
+			nothing = m.matches("")
+		}
+		if nothing != t.all {
+			return nothing
+		}
+	}
+	return nothing
+}
 
 // matched says whether any of the matchers, or all of them, match a value of the field.
 func (t *test) matched(values []string) bool {

@@ -21,6 +21,11 @@ func (g given) Field(name string) record.Values {
 	return record.Values{Absent: true}
 }
 
+func (g given) bears(name string) bool {
+	_, there := g[name]
+	return there
+}
+
 func (g given) Each(visit func(string) bool) {
 	for _, name := range slices.Sorted(maps.Keys(g)) {
 		for _, v := range g[name].List {
@@ -38,6 +43,7 @@ type seen struct {
 }
 
 func (s seen) Field(i int) record.Values { return s.given.Field(s.fields[i]) }
+func (s seen) Bears(i int) bool          { return s.given.bears(s.fields[i]) }
 
 func (r *Rule) matches(e given) Truth         { return r.Match(seen{r, e}) }
 func (r *Rule) explained(e given) Explanation { return r.Explain(seen{r, e}) }

@@ -82,7 +82,16 @@ func TestModifiers(t *testing.T) {
 		"expand, one percent sign":         {`f|expand: '100%'`, given{"f": has("100%")}, True},
 		"no expand":                        {`f: '%three%'`, given{"f": has("%three%")}, True},
 		"expand within":                    {`f|contains|expand: '%three%'`, given{"f": has("xxcxx")}, True},
-		"a field that is there, but empty": {`f|exists: true`, given{"f": {List: []string{""}, Absent: true}}, FalseAbsent},
+		"a field that is there, but empty": {`f|exists: true`, given{"f": {List: []string{""}, Absent: true}}, True},
+		"a field that is null, but there":  {`f|exists: false`, given{"f": {Absent: true}}, False},
+		"a field that is not there":        {`f|exists: false`, given{}, TrueAbsent},
+		"a field that nobody knows":        {`f|exists: false`, given{"f": {Unknown: true}}, Unknown},
+		"a star asks for something":        {`f: '*'`, given{}, FalseAbsent},
+		"stars around nothing do":          {`f|contains: ''`, given{"f": {List: []string{""}, Absent: true}}, FalseAbsent},
+		"a star, not":                      {`f|neq: '*'`, given{}, TrueAbsent},
+		"a star, and something":            {`f: '*'`, given{"f": has("x")}, True},
+		"a star or an empty text":          {`f: ['*', '']`, given{}, TrueAbsent},
+		"all of a star and an empty text":  {`f|all: ['', '*']`, given{}, FalseAbsent},
 		"empty among others":               {`f: ''`, given{"f": has("a", "")}, True},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -183,6 +192,7 @@ func TestClauses(t *testing.T) {
 type one struct{ values record.Values }
 
 func (o one) Field(int) record.Values { return o.values }
+func (o one) Bears(int) bool          { return true }
 func (o one) Each(visit func(string) bool) {
 	for _, v := range o.values.List {
 		visit(v)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cordon/detectors/spelling"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -67,6 +68,20 @@ func known(n *yaml.Node, keys ...string) error {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if !slices.Contains(keys, n.Content[i].Value) {
 			return at(n.Content[i], "unknown key %q; expected one of %s", n.Content[i].Value, strings.Join(keys, ", "))
+		}
+	}
+	return nil
+}
+
+// own refuses members that look like a slip of one that is read. All others are somebody's own, as Sigma allows in a document.
+func own(n *yaml.Node, keys ...string) error {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if slices.Contains(keys, key.Value) {
+			continue
+		}
+		if meant := spelling.Slip(key.Value, keys); meant != "" {
+			return at(key, "unknown key %q; expected %s", clipped(key.Value), meant)
 		}
 	}
 	return nil

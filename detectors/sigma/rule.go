@@ -156,7 +156,7 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 		}
 		return &Rule{Name: f.Name, ID: f.ID, Title: f.Title, Description: f.Description, Line: f.Line, Filter: f}, f.search.digest(root)
 	}
-	if err := known(root, "title", "id", "name", "status", "description", "references", "author", "date", "modified", "tags", "logsource",
+	if err := own(root, "title", "id", "name", "status", "description", "references", "author", "date", "modified", "tags", "logsource",
 		"detection", "correlation", "fields", "falsepositives", "level", "custom", "taxonomy", "license", "related", "scope",
 		"simulation", "regression_tests_path"); err != nil {
 		return nil, err

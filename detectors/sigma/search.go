@@ -124,6 +124,7 @@ func (d *detection) compileTest(key, value *yaml.Node) (expression, error) {
 	for _, name := range t.refs {
 		t.refsAt = append(t.refsAt, d.field(name))
 	}
+	t.nothing = t.takesNothing()
 	t.gather()
 	t.describe()
 	if d.clauses = append(d.clauses, t); len(d.clauses) > maxClauses {

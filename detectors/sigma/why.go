@@ -68,7 +68,7 @@ func why(x expression, e Event, negative bool, out []Reason) []Reason {
 
 func shown(v record.Values) (out []string) {
 	if v.Absent {
-		return empty
+		return []string{""}
 	}
 	if len(v.List) <= maxSeen && !slices.Contains(v.List, "") {
 		return v.List

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"cordon/detectors/spelling"
 	"cordon/internal/record"
 )
 
@@ -136,7 +137,7 @@ func (k *Kind) Twin(value string) (string, bool) {
 		if len(words) > 1 && words == content(folded) {
 			return real, true
 		}
-		if len(key) >= 6 && distance(key, folded, 2) <= 2 && len(key) > 4*distance(key, folded, 2) {
+		if len(key) >= 6 && spelling.Distance(key, folded, 2) <= 2 && len(key) > 4*spelling.Distance(key, folded, 2) {
 			return real, true
 		}
 	}
@@ -144,38 +145,7 @@ func (k *Kind) Twin(value string) (string, bool) {
 }
 
 // Nearest is the value that looks most like one that is not there; "" where none does.
-func (k *Kind) Nearest(value string) string { return Nearest(value, k.Values) }
-
-// Nearest is the one of some names that looks most like a value; "" where none does.
-func Nearest(value string, names []string) string {
-	value = strings.ToLower(value)
-	best, score := "", 0.5
-	for _, name := range names {
-		if s := alike(value, strings.ToLower(name)); s > score {
-			best, score = name, s
-		}
-	}
-	return best
-}
-
-// alike is Dice's coefficient over pairs of letters: 1 for equal texts, 0 for none in common.
-func alike(a, b string) float64 {
-	if len(a) < 2 || len(b) < 2 {
-		return 0
-	}
-	pairs := map[string]int{}
-	for i := range len(a) - 1 {
-		pairs[a[i:i+2]]++
-	}
-	common := 0
-	for i := range len(b) - 1 {
-		if pairs[b[i:i+2]] > 0 {
-			pairs[b[i:i+2]]--
-			common++
-		}
-	}
-	return 2 * float64(common) / float64(len(a)+len(b)-2)
-}
+func (k *Kind) Nearest(value string) string { return spelling.Nearest(value, k.Values) }
 
 var small = map[string]bool{"to": true, "from": true, "of": true, "in": true, "for": true, "the": true, "a": true, "an": true, "on": true, "and": true}
 
@@ -185,35 +155,6 @@ func content(s string) string {
 	words = slices.DeleteFunc(words, func(w string) bool { return small[w] })
 	slices.Sort(words)
 	return strings.Join(words, " ")
-}
-
-// distance is Levenshtein's, or most+1 where it is more than most.
-func distance(a, b string, most int) int {
-	if d := len(a) - len(b); d > most || -d > most {
-		return most + 1
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		least := row[0]
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j]+1, before+1)
-			least = min(least, row[j+1])
-		}
-		if least > most {
-			return most + 1
-		}
-	}
-	return row[len(b)]
 }
 
 func byName(a, b string) int { return cmp.Compare(strings.ToLower(a), strings.ToLower(b)) }

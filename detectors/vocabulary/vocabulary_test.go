@@ -66,10 +66,6 @@ func TestSuggestions(t *testing.T) {
 		got, _ := k.Twin(value)
 		require.Equal(t, want, got, value)
 	}
-	require.Equal(t, "Update conditional access policy", Nearest("Updated conditional access policies", []string{"Add policy", "Update conditional access policy"}))
-	require.Empty(t, Nearest("x", []string{"y"}))
-	require.Equal(t, 3, distance("abc", "xyz", 3))
-	require.Equal(t, 2, distance("abc", "xyz", 1))
 }
 
 func TestAFolderAddsValues(t *testing.T) {

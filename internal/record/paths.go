@@ -91,6 +91,36 @@ func gather(v tape.Value, path []tape.Name, out []string) []string {
 	return said(v, out)
 }
 
+// Bears says whether a record has a member, or several, at the end of a path, be they empty or null.
+func Bears(path string) func(r *Record) bool {
+	names := namesOf(path)
+	if len(names) > 1 && leading(names) {
+		names = names[1:]
+	}
+	return func(r *Record) bool { return stands(r.properties, names) || stands(r.root, names) }
+}
+
+func stands(v tape.Value, path []tape.Name) bool {
+	for ; len(path) > 0; path = path[1:] {
+		v = unwrap(v)
+		if v.Kind() == tape.Array {
+			for items := v.Items(); ; {
+				e, ok := items.Next()
+				if !ok {
+					return false
+				}
+				if stands(e, path) {
+					return true
+				}
+			}
+		}
+		if v = v.FindName(path[0]); !v.Exists() {
+			return false
+		}
+	}
+	return true
+}
+
 // said adds what a value at a path's end counts as.
 func said(v tape.Value, out []string) []string {
 	inner := v

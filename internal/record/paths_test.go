@@ -32,6 +32,10 @@ func TestPathsEndInTextToo(t *testing.T) {
 		require.Equal(t, want, v.List, path)
 		require.Equal(t, len(want) == 0 || want[0] == "", v.Absent, path)
 	}
+	for path, want := range map[string]bool{"a.null": true, "properties.A.Null": true, "a.empty": true, "blank": true, "location": true, "properties.location": true, "a.b.c": true, "list.r": true, "object.u": true, "inside": true,
+		"a.none": false, "a.null.x": false, "a.b.d": false, "list.s": false, "none": false, "properties.none": false} {
+		require.Equal(t, want, Bears(path)(r), path)
+	}
 	read, ok := Fact("OperationName")
 	require.True(t, ok)
 	require.Equal(t, []string{"Add user"}, read.Values(r).List)

@@ -23,6 +23,7 @@ import (
 	"cordon/detectors/rules"
 	"cordon/detectors/ruletest"
 	"cordon/detectors/sigma"
+	"cordon/detectors/spelling"
 	"cordon/detectors/vocabulary"
 )
 
@@ -85,7 +86,7 @@ func (b *Book) find(name string) (*sigma.Rule, error) {
 		for _, r := range b.rules {
 			names = append(names, r.Name, strings.TrimSuffix(path.Base(r.File), path.Ext(r.File)))
 		}
-		if like := vocabulary.Nearest(name, names); like != "" {
+		if like := spelling.Nearest(name, names); like != "" {
 			return nil, fmt.Errorf("there is no rule %q; did you mean %s?", name, like)
 		}
 		return nil, fmt.Errorf("there is no rule %q; `cordon rules list` shows all", name)
