@@ -112,7 +112,7 @@ func (b *Bus) embed(dir string) error {
 		ServerName: "cordon", DontListen: true, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: filepath.Join(dir, "jetstream"), SyncAlways: true,
 		MaxPayload: MaxPayload, MaxPending: 64 << 20,
-		JetStreamLimits: server.JSLimitOpts{MaxBatchInflightPerStream: 50},
+		JetStreamLimits: server.JSLimitOpts{MaxBatchInflightPerStream: 50, DefaultMaxConsumers: -1},
 	})
 	if err != nil {
 		return fmt.Errorf("configuring the embedded NATS server: %w", err)

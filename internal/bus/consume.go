@@ -146,6 +146,7 @@ func (b *Bus) Follow(ctx context.Context, stream string, filter []string, start 
 	if err != nil {
 		return fmt.Errorf("following %s: %w", stream, err)
 	}
+	defer b.leave(stream, consumer)
 	pending := consumer.CachedInfo().NumPending
 	if pending == 0 && caughtUp != nil {
 		caughtUp()
@@ -178,6 +179,19 @@ func (b *Bus) Follow(ctx context.Context, stream string, filter []string, start 
 			}
 		}
 	}
+}
+
+// leave deletes what somebody has read a stream in order with. By itself the server does so half a minute later, and it keeps
+// no more than a thousand of a stream (default_max_consumers, nats-server 2.15): instances that take over from each other
+// read more often than that.
+func (b *Bus) leave(stream string, with jetstream.Consumer) {
+	info := with.CachedInfo()
+	if info == nil {
+		return // the server closed it, and it was not made anew
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = b.js.DeleteConsumer(ctx, stream, info.Name)
 }
 
 // Idle says whether every worker that this process runs has handled all there is. The stream sequences are part

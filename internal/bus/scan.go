@@ -66,6 +66,7 @@ func (b *Bus) ScanSpan(ctx context.Context, s Span, visit func(jetstream.Msg) er
 	if err != nil {
 		return fmt.Errorf("scanning %s: %w", s.Stream, err)
 	}
+	defer b.leave(s.Stream, consumer)
 	pending := consumer.CachedInfo().NumPending
 	if pending == 0 {
 		return nil

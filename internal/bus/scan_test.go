@@ -149,3 +149,25 @@ func TestAScanEndsWhenItIsTold(t *testing.T) {
 	require.ErrorIs(t, b.Scan(t.Context(), Logs, "logs.>", time.Time{}, func(jetstream.Msg) error { return enough }), enough)
 	require.NoError(t, b.Scan(t.Context(), Audit, "audit.>", time.Time{}, func(jetstream.Msg) error { return enough }), "an empty stream")
 }
+
+// Servers keep so many consumers of a stream and no more: a scan, and whoever follows, leaves none behind.
+func TestReadersLeaveNoConsumers(t *testing.T) {
+	b := open(t)
+	fill(t, b, 10, 100)
+	consumers := func() int {
+		info, err := b.Stream(Logs).Info(t.Context())
+		require.NoError(t, err)
+		return info.State.Consumers
+	}
+	none := func(jetstream.Msg) error { return nil }
+	for range 10 {
+		require.NoError(t, b.Scan(t.Context(), Logs, "logs.>", time.Time{}, none))
+		require.NoError(t, b.Scan(t.Context(), Logs, "logs.of.nobody", time.Time{}, none))
+		require.ErrorIs(t, b.Scan(t.Context(), Logs, "logs.>", time.Time{}, func(jetstream.Msg) error { return errEnough }), errEnough)
+		ctx, cancel := context.WithCancel(t.Context())
+		require.NoError(t, b.Follow(ctx, Logs, []string{"logs.>"}, 0, none, cancel))
+	}
+	require.Zero(t, consumers())
+}
+
+var errEnough = errors.New("enough")
