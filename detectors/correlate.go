@@ -174,7 +174,7 @@ func (e *Engine) rise(c, up *correlation, s sigma.Slot) {
 			above.Remove(it)
 			continue
 		}
-		it.Values = tuple(len(up.over.Fields), func(i int) string { return read(up.over.Fields[i]) })
+		it.Values = tuple(len(up.over.Fields), func(i int) string { return read(up.over.Field(c.rule.Name, up.over.Fields[i])) })
 		it.Fields = nil
 		for _, need := range up.needs {
 			field := need

@@ -123,6 +123,24 @@ func TestAliases(t *testing.T) {
 	}
 }
 
+// An alias stands for a field wherever a correlation names one.
+func TestAnAliasIsCounted(t *testing.T) {
+	const counts = `type: value_count, rules: [failed, succeeded], group-by: [actor.id], aliases: {ip: {failed: signIn.address, succeeded: ipAddress}}, condition: {field: ip, gte: 2}, generate: true`
+	e := engine(t, failed+succeeded+over("hit", counts))
+	feed(t, e, "1 u 50126 192.0.2.1", "2 u 0 192.0.2.1")
+	require.NotContains(t, fmt.Sprint(names(e.Flush())), "hit")
+	feed(t, e, "3 u 0 192.0.2.2")
+	require.Contains(t, names(e.Flush()), "hit 3")
+
+	above := engine(t, failed+succeeded+
+		over("many", "type: event_count, rules: [failed], group-by: [actor.id, signIn.address], condition: {gte: 2}")+
+		over("hit", "type: value_count, rules: [many], group-by: [actor.id], aliases: {ip: {many: signIn.address}}, condition: {field: ip, gte: 2}"))
+	feed(t, above, "1 u 50126 192.0.2.1", "2 u 50126 192.0.2.1", "3 u 50126 192.0.2.2")
+	require.NotContains(t, fmt.Sprint(names(above.Flush())), "hit")
+	feed(t, above, "4 u 50126 192.0.2.2")
+	require.Contains(t, names(above.Flush()), "hit 4")
+}
+
 // The specification: even if the correlation below groups by another field, the one above uses its own.
 func TestACorrelationAboveGroupsByAFieldOfItsOwn(t *testing.T) {
 	e := engine(t, failed+succeeded+

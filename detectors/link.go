@@ -85,7 +85,11 @@ func (p *Plan) link(rules []*sigma.Rule) error {
 		}
 		c := &correlation{rule: r, over: over, says: over.String()}
 		if of, each := strings.CutPrefix(r.Custom.Principal, "actor of "); each {
-			c.principal = find(of).Name
+			from := find(of)
+			if from == nil || !slices.Contains(over.Rules, from.Name) {
+				return fmt.Errorf("%s:%d: principal of correlation %s: %q is no rule of it", r.File, r.Line, r.Name, of)
+			}
+			c.principal = from.Name
 		}
 		made[r.Name] = c
 		p.correlations = append(p.correlations, c)
@@ -113,7 +117,10 @@ func (p *Plan) link(rules []*sigma.Rule) error {
 			for _, name := range up.over.GroupBy {
 				c.needs = append(c.needs, up.over.Field(c.rule.Name, name))
 			}
-			c.needs = append(append(c.needs, up.over.Fields...), up.needs...)
+			for _, name := range up.over.Fields {
+				c.needs = append(c.needs, up.over.Field(c.rule.Name, name))
+			}
+			c.needs = append(c.needs, up.needs...)
 			c.words = append(c.words, up.words...)
 		}
 		slices.Sort(c.needs)

@@ -99,7 +99,7 @@ func randomRules(r *rand.Rand) string {
 			condition += ", field: " + oneOf(r, "signIn.address", "actor.id", "[actor.id, signIn.address]")
 		}
 		if kind == "value_sum" || kind == "value_avg" {
-			condition = oneOf(r, "gte: %d", "gte: %d", "lt: %d", "gte: 1, lt: %d")
+			condition = oneOf(r, "gte: %d", "gte: %d", "lt: %d", "gte: 0, lt: %d")
 			condition = fmt.Sprintf(condition+", field: signIn.errorCode", oneOf(r, 1, 20_000, 50_126, 90_000))
 		}
 		fmt.Fprintf(&text, "  condition: {%s}\n%s", condition, oneOf(r, "", "", "  generate: true\n", "  generate: false\n"))

@@ -148,7 +148,7 @@ func (p *Plan) inlet(c *correlation, rule int) *inlet {
 		f.groupBy = append(f.groupBy, p.slot(r, c.over.Field(r.Name, name)))
 	}
 	for _, name := range c.over.Fields {
-		f.counted = append(f.counted, p.slot(r, name))
+		f.counted = append(f.counted, p.slot(r, c.over.Field(r.Name, name)))
 	}
 	for _, name := range c.needs {
 		if slices.Contains(c.over.GroupBy, name) { // the name of this one's own grouping, else the record's own field

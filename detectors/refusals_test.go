@@ -33,6 +33,7 @@ func TestWhatIsWrongWithRulesIsSaid(t *testing.T) {
 		"an alias of a stranger":     {single + "---\n" + strings.Replace(many, "timespan", "aliases: {a: {x: f}}\n  timespan", 1), "bad.yml:13:", `alias a names "x", which is no rule of this correlation`},
 		"an alias that says nothing": {single + "---\n" + strings.Replace(many, "timespan", "aliases: {actor.id: {}}\n  timespan", 1), "bad.yml:13:", "alias actor.id says nothing of rule failed"},
 		"an alias said twice":        {single + "---\n" + strings.Replace(many, "timespan", "aliases: {actor.id: {failed: f, 11111111-0000-4000-8000-00000000000A: g}}\n  timespan", 1), "bad.yml:13:", "alias actor.id says twice, by name and by id, which field of rule failed it is"},
+		"an actor of a stranger":     {single + "---\n" + many + "custom: {principal: actor of nobody}\n", "bad.yml:7:", `principal of correlation many: "nobody" is no rule of it`},
 		"impossible threshold":       {single + "---\n" + strings.Replace(many, "gte: 3", "gte: 3, lt: 2", 1), "bad.yml:14:", "no count meets the condition"},
 	} {
 		t.Run(name, func(t *testing.T) {

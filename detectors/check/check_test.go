@@ -62,7 +62,7 @@ func TestCorrelationsOfWhatCannotMatch(t *testing.T) {
 func TestPlaceholdersAreJudgedByTheirLists(t *testing.T) {
 	lists := sigma.Lists{"apps": {"5f0c1e52-0000-4000-8000-000000000001"}, "ops": {"Add user"}, "wrong": {"no GUID"}, "none": {}}
 	for value, want := range map[string]State{
-		"properties.appId|expand: '%apps%'": Fine, "operationName|expand: '%ops%'": Fine, "ResultType|expand: '%wrong%'": Impossible,
+		"properties.appId|expand: '%apps%'": Fine, "operationName|expand: '%ops%'": Wide, "ResultType|expand: '%wrong%'": Impossible,
 		"actor.upn|expand: '%none%'": Impossible, "properties.appId|expand: '%unset%'": Inactive, "properties.appId: '%apps%'": Impossible,
 	} {
 		service := "signinlogs"

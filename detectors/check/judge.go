@@ -27,7 +27,7 @@ func (c *Checker) judge(source string, clause sigma.Clause) (sigma.Truth, []Rema
 		return sigma.Unknown, nil
 	}
 	remark := Remark{Kind: NeverMatches, Line: clause.Line, Field: clause.Field}
-	empty := clause.Null || slices.Contains(clause.Values, "") || slices.Contains(clause.Modifiers, "exists")
+	empty := holdsForNothing(clause)
 	if never, ok := c.known.NeverField(source, clause.Field); ok {
 		remark.Reason, remark.Instead = never.Why, never.Real
 		return falseUnless(empty), []Remark{remark}
@@ -53,13 +53,19 @@ func (c *Checker) judge(source string, clause sigma.Clause) (sigma.Truth, []Rema
 	}
 	if len(clause.Values) > 0 && len(clause.Compared) == 0 {
 		remark.Value, remark.Reason = strings.Join(clause.Values, ", "), "its list is empty"
-		return falseUnless(clause.Null), []Remark{remark}
+		return falseUnless(empty), []Remark{remark}
 	}
 	kind := c.known.Kind(meaning.Row.Holds)
 	if kind == nil || !compares(clause.Modifiers) || clause.Null && len(clause.Values) == 0 {
 		return sigma.Unknown, nil
 	}
 	return c.values(kind, clause, remark)
+}
+
+// holdsForNothing says whether a clause may hold where there is no such field.
+func holdsForNothing(clause sigma.Clause) bool {
+	exists := slices.Contains(clause.Modifiers, "exists") && !slices.ContainsFunc(clause.Values, func(v string) bool { return strings.EqualFold(v, "true") })
+	return clause.Null || exists || slices.Contains(clause.Values, "") || slices.Contains(clause.Modifiers, "neq")
 }
 
 func falseUnless(empty bool) sigma.Truth {
@@ -105,9 +111,9 @@ func (c *Checker) values(kind *vocabulary.Kind, clause sigma.Clause, remark Rema
 	return sigma.Unknown, remarks
 }
 
-// wholeNames says why `contains|all` of several whole names cannot be: a record bears one name.
+// wholeNames says why `contains|all` of several whole names of operations cannot be: a record bears one.
 func wholeNames(kind *vocabulary.Kind, clause sigma.Clause) string {
-	if kind.Free || len(kind.Values) == 0 || len(clause.Values) < 2 || modifier(clause.Modifiers) != "contains" {
+	if !strings.HasSuffix(kind.Name, ".operation") || kind.Free || len(kind.Values) == 0 || len(clause.Values) < 2 || modifier(clause.Modifiers) != "contains" {
 		return ""
 	}
 	for _, value := range clause.Values {
@@ -263,8 +269,12 @@ func (c *Checker) ordinary(source string, r *sigma.Rule) (on []string) {
 }
 
 func (c *Checker) ordinarily(source, operation string, clause sigma.Clause) bool {
+	if !compares(clause.Modifiers) || slices.Contains(clause.Modifiers, "cased") {
+		return false
+	}
+	how, all := modifier(clause.Modifiers), slices.Contains(clause.Modifiers, "all")
 	if clause.Keywords {
-		return slices.ContainsFunc(clause.Values, func(v string) bool { return matches("contains", false, []string{v}, operation) })
+		return matches("contains", all, clause.Compared, operation)
 	}
 	row := c.table.Resolve(source, clause.Field).Row
 	var said []string
@@ -290,9 +300,5 @@ func (c *Checker) ordinarily(source, operation string, clause sigma.Clause) bool
 		}
 		said = []string{"Success", "Succeeded", "Start", "Started", "Accept", "Accepted"}
 	}
-	if !compares(clause.Modifiers) {
-		return false
-	}
-	how, all := modifier(clause.Modifiers), slices.Contains(clause.Modifiers, "all")
-	return slices.ContainsFunc(said, func(s string) bool { return matches(how, all, clause.Values, s) })
+	return slices.ContainsFunc(said, func(s string) bool { return matches(how, all, clause.Compared, s) })
 }

@@ -63,6 +63,13 @@ func TestEachKindOfRemark(t *testing.T) {
 		"every sign-in":                      {"signinlogs", "ResultType: 0", Wide, TooWide, "fires on every one", ""},
 		"wide in Azure":                      {"activitylogs", "operationName|startswith: MICROSOFT.NETWORK/VIRTUALNETWORKS/", Wide, TooWide, "fires on every one", ""},
 		"a modifier that is not judged":      {"signinlogs", "ResultType|exists: true\nuserAgent: curl", Fine, "", "", ""},
+		"several at once":                    {"signinlogs", "riskEventTypes_v2|contains|all: [unfamiliarFeatures, anonymizedIPAddress]", Fine, "", "", ""},
+		"not what never is":                  {"auditlogs", "operationName: Set Partnership\nConsentContext.IsAdminConsent|neq: 'true'", Fine, Dead, "the name of a modified property", ""},
+		"what never is, and exists":          {"auditlogs", "operationName: Set Partnership\nConsentContext.IsAdminConsent|exists: true", Impossible, NeverMatches, "the name of a modified property", ""},
+		"what never is, and exists not":      {"auditlogs", "operationName: Set Partnership\nConsentContext.IsAdminConsent|exists: false", Fine, Dead, "the name of a modified property", ""},
+		"all keywords":                       {"auditlogs", "'|all': [Add user, svc-evil]", Fine, "", "", ""},
+		"a keyword":                          {"auditlogs", "'|contains': [Add user, svc-evil]", Wide, TooWide, "fires on every one", ""},
+		"wide but for its letters":           {"auditlogs", "operationName|cased: add USER", Fine, "", "", ""},
 		"inactive":                           {"auditlogs", "actor.upn|expand: '%admins%'", Inactive, Unset, "no list is named admins", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package sigma
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +28,33 @@ func (b Bound) holds(n *big.Rat) bool {
 	default:
 		return c != 0
 	}
+}
+
+// meetable says whether any number is within all of the bounds: one that is, is next to what one of them names or that itself.
+func meetable(bounds []Bound) bool {
+	for _, b := range bounds {
+		for _, step := range []int64{-1, 0, 1} {
+			// Half of what lies between the closest two of them is beside each without reaching another.
+			n := new(big.Rat).Add(b.Than, new(big.Rat).Mul(big.NewRat(step, 2), gap(bounds)))
+			if !slices.ContainsFunc(bounds, func(b Bound) bool { return !b.holds(n) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// gap is how far the closest two different bounds are from each other, 1 where all are the same.
+func gap(bounds []Bound) *big.Rat {
+	least := big.NewRat(1, 1)
+	for i, a := range bounds {
+		for _, b := range bounds[:i] {
+			if d := new(big.Rat).Abs(new(big.Rat).Sub(a.Than, b.Than)); d.Sign() > 0 && d.Cmp(least) < 0 {
+				least = d
+			}
+		}
+	}
+	return least
 }
 
 var operators = map[string]string{"gt": "more than", "gte": "at least", "lt": "less than", "lte": "at most", "eq": "exactly", "neq": "not"}

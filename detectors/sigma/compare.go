@@ -74,8 +74,11 @@ type network struct{ netip.Prefix }
 
 func newNetwork(text string) (matcher, error) {
 	p, err := netip.ParsePrefix(text)
+	if a, alone := netip.ParseAddr(text); alone == nil && a.Zone() == "" {
+		p, err = netip.PrefixFrom(a, a.BitLen()), nil
+	}
 	if err != nil {
-		return nil, fmt.Errorf("cidr takes a network such as 10.0.0.0/8 or 2001:db8::/32, not %q", shortened(text))
+		return nil, fmt.Errorf("cidr takes a network such as 10.0.0.0/8 or 2001:db8::/32, or an address, not %q", shortened(text))
 	}
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)

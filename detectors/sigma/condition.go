@@ -200,7 +200,8 @@ func (c *condition) quantified(quantifier string) (expression, error) {
 	them := strings.EqualFold(pattern, "them")
 	var parts []expression
 	for _, name := range c.names {
-		if them && !strings.HasPrefix(name, "_") || !them && starred(pattern, name) {
+		hidden := strings.HasPrefix(name, "_") && !strings.HasPrefix(pattern, "_")
+		if !hidden && (them || starred(pattern, name)) {
 			parts = append(parts, c.searches[name])
 		}
 	}

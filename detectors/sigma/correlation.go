@@ -57,7 +57,7 @@ func (c *Correlation) Waits() bool {
 	return c.Range.Most != math.MaxInt || len(c.Range.Except) > 0
 }
 
-// Field is the field of a rule's records that a name of group-by stands for.
+// Field is the field of a rule's records that a name of group-by, or of what is counted, stands for.
 func (c *Correlation) Field(rule, name string) string {
 	if field, ok := c.Aliases[name][rule]; ok {
 		return field
@@ -98,8 +98,8 @@ func (c *Correlation) Named(name func(string) string) (*Correlation, error) {
 
 type correlation struct {
 	Type      string                       `yaml:"type"`
-	Rules     []string                     `yaml:"rules"`
-	GroupBy   []string                     `yaml:"group-by"`
+	Rules     texts                        `yaml:"rules"`
+	GroupBy   texts                        `yaml:"group-by"`
 	Aliases   map[string]map[string]string `yaml:"aliases"`
 	Timespan  string                       `yaml:"timespan"`
 	Condition yaml.Node                    `yaml:"condition"`
@@ -183,11 +183,6 @@ func (c *Correlation) parseCondition(n *yaml.Node) error {
 			}
 			continue
 		}
-		for j := 0; j < i; j += 2 {
-			if n.Content[j].Value == key.Value {
-				return at(key, "%s stands in line %d already", key.Value, n.Content[j].Line)
-			}
-		}
 		var count int
 		if err := value.Decode(&count); err != nil || value.Tag != "!!int" {
 			return at(value, "%s takes a whole number, not %q", key.Value, clipped(value.Value))
@@ -264,6 +259,9 @@ func (c *Correlation) parseBounds(n *yaml.Node) error {
 	}
 	if len(c.Fields) != 1 || c.Fields[0] == "" || len(c.Bounds) == 0 {
 		return at(n, "%s needs a condition with one field and one of gt, gte, lt, lte, eq, neq", c.Type)
+	}
+	if !meetable(c.Bounds) {
+		return at(n, "no number meets the condition")
 	}
 	return nil
 }

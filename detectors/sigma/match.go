@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"bytes"
+	"slices"
 
 	"cordon/internal/record"
 )
@@ -166,6 +167,13 @@ func (t *test) takesNothing() bool {
 		}
 	}
 	return nothing
+}
+
+// either is one value of the rule that may be written in several ways.
+type either []matcher
+
+func (e either) matches(v string) bool {
+	return slices.ContainsFunc(e, func(m matcher) bool { return m.matches(v) })
 }
 
 // matched says whether any of the matchers, or all of them, match a value of the field.

@@ -122,6 +122,9 @@ func (t *test) compareWith(value string) error {
 		return nil
 	}
 	m, err := t.matchersOf(value)
+	if t.all && len(m) > 1 {
+		m = []matcher{either(m)}
+	}
 	t.matchers = append(t.matchers, m...)
 	return err
 }

@@ -111,6 +111,25 @@ func TestBase64Offset(t *testing.T) {
 	require.Equal(t, False, r.matches(given{"f": has(base64.StdEncoding.EncodeToString([]byte("whoami /some")))}))
 }
 
+// `all` asks for each value of the list, of which one way of writing it is enough.
+func TestAllOfWhatIsWrittenInSeveralWays(t *testing.T) {
+	encoded := func(s string) given { return given{"f": has(base64.StdEncoding.EncodeToString([]byte(s)))} }
+	for _, field := range []string{"f", "'"} {
+		key := field + "|base64offset|contains|all" + strings.Trim(field, "f")
+		for _, before := range []string{"", "a", "ab"} {
+			r := rule(t, "s: {"+key+": [foo bar, baz quux]}\ncondition: s")
+			require.Equal(t, True, r.matches(encoded(before+"foo bar and baz quux too")), key)
+			require.Equal(t, False, r.matches(encoded(before+"foo bar and nothing else")), key)
+		}
+	}
+	require.Equal(t, True, rule(t, "s: {f|windash|base64|contains|all: ['-enc']}\ncondition: s").matches(encoded("/enc")))
+	r := rule(t, "s: {f|base64offset|contains|all: [foo bar]}\ncondition: s")
+	index := NewIndex([]*Rule{r}, func(_, field int) int { return field })
+	found := NewCandidates()
+	index.Find(slots{seen{r, encoded("xfoo bar")}}, found)
+	require.Zero(t, found.Next(0), "the index knows that it cannot tell")
+}
+
 func TestKeywords(t *testing.T) {
 	e := given{"f": has("The Quick brown"), "g": has("fox")}
 	for detection, want := range map[string]Truth{

@@ -60,7 +60,7 @@ func member(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// known refuses members that nobody reads: a misspelt key would be silently nothing.
+// known refuses members that nobody reads, for a misspelt key would be silently nothing, and those that stand there twice.
 func known(n *yaml.Node, keys ...string) error {
 	if n.Kind != yaml.MappingNode {
 		return at(n, "expected a mapping with %s", strings.Join(keys, ", "))
@@ -68,6 +68,11 @@ func known(n *yaml.Node, keys ...string) error {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if !slices.Contains(keys, n.Content[i].Value) {
 			return at(n.Content[i], "unknown key %q; expected one of %s", n.Content[i].Value, strings.Join(keys, ", "))
+		}
+		for j := 0; j < i; j += 2 {
+			if n.Content[j].Value == n.Content[i].Value {
+				return at(n.Content[i], "%s stands in line %d already", n.Content[i].Value, n.Content[j].Line)
+			}
 		}
 	}
 	return nil

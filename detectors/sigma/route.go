@@ -66,7 +66,7 @@ var products = map[string]string{"azure": "azure", "m365": "m365", "microsoft365
 // route names the categories that a log source stands for. `category:` is read as a service is, for rules that write
 // the name of an Azure Monitor category there.
 func route(n *yaml.Node, s *logSource) ([]string, error) {
-	if err := known(n, "product", "category", "service", "definition"); err != nil {
+	if err := own(n, "product", "category", "service", "definition"); err != nil {
 		return nil, err
 	}
 	product, ok := products[strings.ToLower(s.Product)]

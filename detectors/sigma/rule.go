@@ -74,16 +74,17 @@ type document struct {
 	Name           string       `yaml:"name"`
 	Status         string       `yaml:"status"`
 	Description    string       `yaml:"description"`
-	References     []string     `yaml:"references"`
+	References     texts        `yaml:"references"`
 	Author         string       `yaml:"author"`
 	Date           string       `yaml:"date"`
 	Modified       string       `yaml:"modified"`
-	Tags           []string     `yaml:"tags"`
+	Tags           texts        `yaml:"tags"`
 	LogSource      *logSource   `yaml:"logsource"`
 	Detection      yaml.Node    `yaml:"detection"`
 	Correlation    *correlation `yaml:"correlation"`
-	Fields         []string     `yaml:"fields"`
-	FalsePositives []string     `yaml:"falsepositives"`
+	Generate       *bool        `yaml:"generate"` // the schema has it beside the correlation, the text in it
+	Fields         texts        `yaml:"fields"`
+	FalsePositives texts        `yaml:"falsepositives"`
 	Level          string       `yaml:"level"`
 	Custom         Custom       `yaml:"custom"`
 }
@@ -120,14 +121,21 @@ func Parse(file string, in io.Reader, lists Lists) ([]*Rule, error) {
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var rules []*Rule
+	var nothing *yaml.Node // the last document, where it is empty: a separator stands behind each
 	for {
 		var node yaml.Node
 		err := dec.Decode(&node)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) && (nothing == nil || len(rules) > 0) {
 			return rules, nil
+		}
+		if errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("%s:%w", file, at(nothing, "a rule is a mapping with title, logsource, detection"))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s:%w", file, broken(err))
+		}
+		if nothing = empty(&node); nothing != nil {
+			continue
 		}
 		rule, err := parseDocument(&node, lists)
 		if err != nil {
@@ -141,10 +149,18 @@ func Parse(file string, in io.Reader, lists Lists) ([]*Rule, error) {
 	}
 }
 
+// empty is the value of a document in which nothing stands, nil of any other.
+func empty(node *yaml.Node) *yaml.Node {
+	if root := node.Content[0]; root.Kind == yaml.ScalarNode && root.Tag == "!!null" && root.Value == "" {
+		return root
+	}
+	return nil
+}
+
 func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
-	root := node
-	if root.Kind == yaml.DocumentNode {
-		root = root.Content[0]
+	root, err := writtenOut(node.Content[0])
+	if err != nil {
+		return nil, err
 	}
 	if root.Kind != yaml.MappingNode {
 		return nil, at(root, "a rule is a mapping with title, logsource, detection")
@@ -158,7 +174,7 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 	}
 	if err := own(root, "title", "id", "name", "status", "description", "references", "author", "date", "modified", "tags", "logsource",
 		"detection", "correlation", "fields", "falsepositives", "level", "custom", "taxonomy", "license", "related", "scope",
-		"simulation", "regression_tests_path"); err != nil {
+		"simulation", "regression_tests_path", "generate"); err != nil {
 		return nil, err
 	}
 	if c := member(root, "custom"); c != nil {
@@ -204,7 +220,12 @@ func parseDocument(node *yaml.Node, lists Lists) (*Rule, error) {
 	switch {
 	case d.Correlation != nil && member(root, "detection") != nil:
 		return nil, at(member(root, "detection"), "a rule has a detection or a correlation, not both")
+	case d.Correlation != nil && d.Generate != nil && d.Correlation.Generate != nil && *d.Generate != *d.Correlation.Generate:
+		return nil, at(member(root, "generate"), "generate stands in the correlation too, and says the opposite")
 	case d.Correlation != nil:
+		if d.Generate != nil {
+			d.Correlation.Generate = d.Generate
+		}
 		c, err := parseCorrelation(member(root, "correlation"), d.Correlation)
 		if err != nil {
 			return nil, err
@@ -271,7 +292,7 @@ func checkCustom(n *yaml.Node, c Custom, over *correlation) error {
 		return at(member(n, "mode"), "mode %q is none of %s", m, strings.Join(finding.Modes, ", "))
 	}
 	if of, each := strings.CutPrefix(c.Principal, "actor of "); each {
-		if over == nil || !slices.Contains(over.Rules, of) {
+		if over == nil { // which rules a correlation has is known when all are there
 			return at(member(n, "principal"), "principal %q: %s is no rule of this correlation", c.Principal, of)
 		}
 	} else if c.Principal != "" && !slices.Contains(principals, c.Principal) {

@@ -80,7 +80,6 @@ func TestMalformedRules(t *testing.T) {
 		"unknown level of privileged": {strings.Replace(sound, "level: high\n", "", 1), "kind: role", "privileged-level: grave", "12", `level "grave" is none of`},
 		"unknown kind":                {sound, "kind: role", "kind: rolle", "13", `kind "rolle" is none of sign-in, method`},
 		"unknown principal":           {sound, "kind: role", "principal: targett", "13", `principal "targett" is none of actor, target, tenant`},
-		"actor of another rule":       {correlated, "level: high", "level: high\ncustom: {principal: actor of nobody}", "10", "nobody is no rule of this correlation"},
 		"unknown key":                 {sound, "level: high", "lvl: high", "11", `unknown key "lvl"; expected level`},
 		"unknown key of custom":       {sound, "kind: role", "knid: role", "13", `unknown key "knid"`},
 		"unknown key of logsource":    {sound, "service: auditlogs", "service: auditlogs, servcie: x", "5", `unknown key "servcie"`},
@@ -117,7 +116,15 @@ func TestMalformedRules(t *testing.T) {
 		"dashes without end":          {sound, "f: x", "f|windash|base64: -a-b-c-d-e", "8", "takes 4 dashes at most"},
 		"a field twice":               {sound, "f: x", "f: x\n    f: y", "9", "f is already tested in line 8"},
 		"a list in a search":          {sound, "    f: x", "    - [a]", "8", "a member of a search is a mapping of fields or a keyword"},
-		"an anchor that holds itself": {sound, "f: x", "f: &a [*a]", "8", "a value of field f is a text"},
+		"an anchor that holds itself": {sound, "f: x", "f: &a [*a]", "8", "nested too deeply, or an anchor that holds itself"},
+		"a merge of no mapping":       {sound, "f: x", "<<: x", "8", "<< takes a mapping, or a list of mappings"},
+		"a modifier that is missing":  {sound, "f: x", "f|: x", "8", `a modifier is missing behind "f|"`},
+		"generate, and not":           {strings.Replace(correlated, "level: high", "generate: false", 1), "timespan: 20m", "timespan: 20m\n  generate: true", "10", "generate stands in the correlation too, and says the opposite"},
+		"a field of counts, twice":    {correlated, "field: f", "field: f, field: g", "8", "field stands in line 8 already"},
+		"a bound of sums, twice":      {summed, "gte: 5", "gte: 5, gte: 7", "8", "gte stands in line 8 already"},
+		"no sum is left":              {summed, "gte: 5", "gt: 5, lt: 2", "8", "no number meets the condition"},
+		"no sum between":              {summed, "gte: 5", "gt: 5, lte: 5", "8", "no number meets the condition"},
+		"only documents of nothing":   {sound, sound, "---\n---\n", "3", "a rule is a mapping"},
 		"a condition that is null":    {sound, "condition: s", "condition:", "9", "detection needs a condition"},
 		"conditions, one of them bad": {sound, "condition: s", "condition: [s, t]", "9", `there is no search named "t"`},
 		"both":                        {sound, "level: high", "correlation: {type: event_count}", "7", "a detection or a correlation, not both"},
@@ -150,6 +157,55 @@ func TestMalformedRules(t *testing.T) {
 			require.True(t, strings.HasPrefix(err.Error(), "bad.yml:"+c.line+": "), err)
 			require.Contains(t, err.Error(), c.want)
 		})
+	}
+}
+
+// What the specification, its schema or other rules write in another way.
+func TestOtherWaysOfWriting(t *testing.T) {
+	parsed := func(of, old, now string) *Rule {
+		t.Helper()
+		require.Contains(t, of, old)
+		all, err := Parse("r.yml", strings.NewReader(strings.Replace(of, old, now, 1)), nil)
+		require.NoError(t, err)
+		require.Len(t, all, 1)
+		return all[0]
+	}
+	require.True(t, parsed(correlated, "level: high", "generate: true").Correlation.Generate)
+	require.True(t, parsed(correlated, "level: high", "generate: false").Correlation.Silences)
+	require.Equal(t, []string{"something"}, parsed(correlated, "[something]", "something").Correlation.Rules)
+	require.Equal(t, []string{"actor.id"}, parsed(correlated, "[actor.id]", "actor.id").Correlation.GroupBy)
+	require.Equal(t, []string{"Unlikely"}, parsed(correlated, "level: high", "falsepositives: Unlikely").FalsePositives)
+	require.Equal(t, []string{"Nothing"}, parsed(sound, "level: high", "owner: soc\nmaturity: {stage: 3}").FalsePositives, "keys of somebody's own")
+	require.Equal(t, []string{"AuditLogs"}, parsed(sound, "service: auditlogs", "service: auditlogs, vendor: Microsoft").Categories)
+	all, err := Parse("r.yml", strings.NewReader("---\n"+sound+"---\n"), nil)
+	require.NoError(t, err)
+	require.Len(t, all, 1, "separators before and behind")
+}
+
+func TestAliasesOfYAML(t *testing.T) {
+	event := given{"f": has("x"), "g": has("y")}
+	for detection, want := range map[string]Truth{
+		"s: &s {f: x}\nt: *s\ncondition: s and t":                           True,
+		"s: {f: &v x}\nt: {g: *v}\ncondition: s and t":                      False,
+		"s: &s {f: x, g: z}\nt: {<<: *s, g: y}\ncondition: t":               True,
+		"s: &s {f: x}\nu: &u {f: z, g: y}\nt: {<<: [*s, *u]}\ncondition: t": True,
+		"s: &s [{f: z}, {g: y}]\nt: *s\ncondition: t":                       True,
+	} {
+		require.Equal(t, want, rule(t, detection).matches(event), detection)
+	}
+	bomb := "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+	for i := range 8 {
+		name, of := string(rune('b'+i)), string(rune('a'+i))
+		bomb += name + ": &" + name + " [*" + of + strings.Repeat(", *"+of, 9) + "]\n"
+	}
+	_, err := Parse("bad.yml", strings.NewReader(strings.Replace(sound, "level: high\n", bomb, 1)), nil)
+	require.ErrorContains(t, err, "a document has 200000 values at most, those that its aliases stand for included")
+}
+
+func TestHiddenSearches(t *testing.T) {
+	const searches = "_h: {f: a}\nsel: {g: b}\n_my_sel: {f: c}\n"
+	for condition, want := range map[string]Truth{"all of *": True, "1 of *": True, "all of them": True, "1 of *sel": True, "all of *sel": True, "1 of _*": False, "all of _*": False} {
+		require.Equal(t, want, rule(t, searches+"condition: "+condition).matches(given{"f": has("z"), "g": has("b")}), condition)
 	}
 }
 

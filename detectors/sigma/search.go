@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"cordon/internal/record"
 	"go.yaml.in/yaml/v3"
@@ -84,7 +85,10 @@ func (d *detection) compileSearch(n *yaml.Node) (expression, error) {
 
 // compileTest makes one test of a field, or of the whole record where key names none.
 func (d *detection) compileTest(key, value *yaml.Node) (expression, error) {
-	field, mods, _ := strings.Cut(key.Value, "|")
+	field, mods, modified := strings.Cut(key.Value, "|")
+	if modified && mods == "" {
+		return nil, at(key, "a modifier is missing behind %q", clipped(key.Value))
+	}
 	t := &test{Clause: Clause{Search: d.search, Field: field, Line: key.Line, Keywords: field == ""}}
 	if mods != "" {
 		t.Modifiers = strings.Split(mods, "|")
@@ -175,8 +179,8 @@ func (d *detection) literal(t *test, l *yaml.Node) error {
 // maxValues bounds what one test compares with, placeholders expanded.
 const maxValues = 100_000
 
-// expand puts the members of lists in place of the %names% in a value, each with each; `\%` is a percent sign. Names
-// that no list has are returned, and then there are no values.
+// expand puts the members of lists in place of the %names% in a value, each with each; `\%` is a percent sign, and so is one
+// that no name without blanks follows. Names that no list has are returned, and then there are no values.
 func (lists Lists) expand(value string) (values, unset []string, err error) {
 	values = []string{""}
 	appendAll := func(s string) {
@@ -196,7 +200,7 @@ func (lists Lists) expand(value string) (values, unset []string, err error) {
 			continue
 		}
 		end := strings.IndexByte(value[i+1:], '%')
-		if end <= 0 {
+		if end <= 0 || strings.ContainsFunc(value[i+1:i+1+end], unicode.IsSpace) {
 			appendAll(value[:i+1])
 			value = value[i+1:]
 			continue

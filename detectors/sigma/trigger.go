@@ -80,6 +80,9 @@ func (t *test) need() (need, bool) {
 	}
 	for _, m := range t.matchers {
 		p, ok := m.(*pattern)
+		if !ok && t.all {
+			continue // another one of them may do
+		}
 		if !ok {
 			return need{}, false
 		}
