@@ -12,6 +12,11 @@ const (
 	maxText    = 1024 // bytes of a text
 	maxTargets = 100
 	maxKeyIDs  = 20 // of a target
+
+	maxCounted  = 1000 // values of a record that a window counts
+	countedText = 128  // bytes of one of them
+
+	largestBucket = 2 << 20 // bytes of a part of a snapshot that is halved, if it can be
 )
 
 // clipped is a text as findings tell it.
@@ -22,9 +27,12 @@ func clipped(s string) string {
 	return strings.ToValidUTF8(s[:maxText], "") + "…"
 }
 
-// keptValue is a value as windows keep it: a long one is known by its begin and its digest, so that no two are taken for one.
-func keptValue(s string) string {
-	if len(s) <= maxText {
+// keptValue is a value as windows keep it.
+func keptValue(s string) string { return shortened(s, maxText) }
+
+// shortened is a value that is known, where it is longer than most, by its begin and its digest: no two are taken for one.
+func shortened(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
 	sum := sha256.Sum256([]byte(s))

@@ -2,6 +2,7 @@ package detectors
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"cordon/internal/directory"
@@ -90,10 +91,41 @@ func (b *buckets) learnt(facts []directory.Fact) {
 			b.newest = f.At
 		}
 	}
-	at := b.next()
-	at.facts = append(at.facts, facts...)
-	at.left += len(facts)
-	b.mark(at)
+	for _, f := range facts {
+		at := b.next()
+		at.facts = append(at.facts, f)
+		at.left++
+		at.bytes += factBytes + len(f.Tenant) + len(f.Key) + len(f.Record)
+		b.mark(at)
+	}
+}
+
+// factBytes is what a fact takes in a snapshot beside its longer texts.
+const factBytes = 200
+
+// split halves a bucket that has become larger than a message should be: what was small when it came may have grown since. It
+// has just been packed, so nothing of it is gone.
+func (b *buckets) split(at *bucket) *bucket {
+	filling := b.filling
+	b.filling = nil
+	out := b.next()
+	b.filling = filling
+	known, slots, facts := len(at.known)/2, len(at.slots)/2, len(at.facts)/2
+	out.known, at.known = slices.Clone(at.known[known:]), at.known[:known:known]
+	out.slots, at.slots = slices.Clone(at.slots[slots:]), at.slots[:slots:slots]
+	out.facts, at.facts = slices.Clone(at.facts[facts:]), at.facts[:facts:facts]
+	for _, k := range out.known {
+		k.bucket = out
+	}
+	for _, s := range out.slots {
+		s.bucket = out
+	}
+	out.phrases, out.earliest, out.bytes = slices.Clone(at.phrases), at.earliest, at.bytes
+	for _, half := range []*bucket{at, out} {
+		half.left = len(half.known) + len(half.slots) + len(half.facts)
+		b.mark(half)
+	}
+	return out
 }
 
 func (b *buckets) mark(at *bucket) {

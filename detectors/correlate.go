@@ -52,6 +52,9 @@ func (e *Engine) correlate(k *kept, v *event, truth sigma.Truth, by, position st
 		k.hold(now, v.ID)
 		k.time = v.Time.UnixNano()
 		k.bucket.holds(k.time)
+		for _, value := range it.Values {
+			k.bucket.bytes += len(value)
+		}
 		if !v.said { // for one correlation as for all
 			e.say(k, v, position, words)
 		}
@@ -116,10 +119,11 @@ func (v *event) counted(f *inlet) []string {
 		if values.Absent || values.Unknown {
 			return nil
 		}
-		out := make([]string, 0, len(values.List))
-		for _, s := range values.List {
+		list := values.List[:min(len(values.List), maxCounted)]
+		out := make([]string, 0, len(list))
+		for _, s := range list {
 			if s != "" {
-				out = append(out, keptValue(s))
+				out = append(out, shortened(s, countedText))
 			}
 		}
 		return out

@@ -37,6 +37,7 @@ type Engine struct {
 	windows []*sigma.Correlator // by correlation of the plan
 	slots   map[string]*slot
 	made    map[place][]string // findings
+	edited  []place            // of unconfirmed ones that another edition of their rule found, until LOGS has been read again
 	tenants map[string]string  // as records spell them, by their small letters
 
 	lastTenant spelt // that was asked for: the next is the same, as a rule
@@ -245,6 +246,9 @@ func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) [
 	turned := e.turned[:0]
 	e.open.due(watermark, func(t turn) {
 		s := t.single
+		if !e.tells[s.rule] {
+			return // the rule has been turned off since
+		}
 		s.settled, s.unconfirmed = true, false
 		s.revision++
 		e.buckets.touch(s.of)
@@ -266,6 +270,9 @@ func (e *Engine) SettleEach(watermark func(tenant, category string) time.Time) [
 	e.look((*sigma.Correlator).Grown)
 	e.openSlots.due(func(tenant, name string) time.Time { return e.correlation(name).watermarkOf(tenant, watermark) }, func(t turn) {
 		s := t.slot
+		if e.base[s.rule.rule.Name] {
+			return
+		}
 		s.settled, s.finding.Unconfirmed = true, false
 		e.revise(s, s.records.count)
 		delete(e.changed, s)

@@ -3,6 +3,7 @@ package detectors
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -154,7 +155,13 @@ func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error
 			return nil, err
 		}
 	}
-	s.learnt, s.risen = nil, nil
+	s.learnt = nil
+	if s.unsaved == nil {
+		s.unsaved = s.risen
+	} else {
+		maps.Copy(s.unsaved, s.risen)
+	}
+	s.risen = nil
 	return out, nil
 }
 

@@ -1,6 +1,7 @@
 package detectors
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -257,4 +258,47 @@ func TestARoleThatIsLearntLate(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What Graph says of roles stands in no stream: where what came of it could not be published it is looked at again.
+func TestWhoHasRisenIsLookedAtAgainAfterAnError(t *testing.T) {
+	all, err := sigma.Parse("late.yml", strings.NewReader(lateRules), nil)
+	require.NoError(t, err)
+	w := newWorld(t)
+	w.store(signIn("in", "u9", "198.51.100.23", 0, morning, twoFactor))
+	who := directory.New()
+	room := w.room(all, who)
+	s := room.shards[bus.ShardOf(tenantID)]
+	ctx := t.Context()
+	plan, _ := room.current()
+	consumer := bus.Pinned{Stream: bus.Logs, Durable: durable(s.number), Filter: bus.ShardSubjects(s.number), Ahead: burst}
+	begin := func() {
+		_, delivered, err := w.bus.Pin(ctx, consumer)
+		require.NoError(t, err)
+		require.NoError(t, s.begin(ctx, plan, delivered))
+	}
+	begin()
+	pin, _, err := w.bus.Pin(ctx, consumer)
+	require.NoError(t, err)
+	run, cancel := context.WithCancel(ctx)
+	require.NoError(t, w.bus.RunPinned(run, consumer, pin, func(c context.Context, b []bus.Delivery) error { defer cancel(); return s.take(ctx, b) }))
+	s.end() // a snapshot
+	begin()
+	room.Risen(tenantID, who.Load(directory.Snapshot{Tenant: tenantID, Read: morning.Add(time.Hour), Principals: []directory.Principal{{ID: "u9", Roles: []directory.Role{{ID: directory.GlobalAdministrator}}}}}))
+	// As gathered does it, but that FINDINGS takes nothing.
+	s.mu.Lock()
+	out, err := s.lookAgain(ctx)
+	require.NoError(t, err)
+	require.NotEmpty(t, out)
+	over, stop := context.WithCancel(ctx)
+	stop()
+	require.Error(t, s.publish(over, out))
+	s.mu.Unlock()
+	s.end()
+	begin() // the next turn
+	require.NoError(t, s.gathered(ctx))
+	s.end()
+	found := fmt.Sprint(w.findings())
+	require.Contains(t, found, "late-absent")
+	require.Contains(t, found, `"critical"`)
 }

@@ -22,6 +22,7 @@ type Plan struct {
 	slots  map[string]int  // by what is read, for all rules that read it
 	read   []record.Reader // of each slot; nil is the directory's
 	bears  []func(*record.Record) bool
+	keys   []string         // what each slot is, in slots
 	fields [][]int          // of each rule: the slots of its fields
 	tells  []bool           // of each rule: it raises findings of its own
 	mode   []string         // of each rule: what its findings carry
@@ -136,6 +137,7 @@ func (p *Plan) slot(r *sigma.Rule, name string) int {
 	if !ok {
 		at = len(p.read)
 		p.slots[key] = at
+		p.keys = append(p.keys, key)
 		p.read, p.bears = append(p.read, read), append(p.bears, bears)
 	}
 	return at

@@ -61,6 +61,7 @@ func (e *Engine) publishedSlot(c *correlation, f finding.Finding) {
 		s = &slot{rule: c, made: made}
 		e.slots[f.ID] = s
 		e.buckets.putSlot(s)
+		s.bucket.holds(f.Time.UnixNano())
 	case s.finding.Revision > f.Revision:
 		return
 	case s.finding.Revision == f.Revision:

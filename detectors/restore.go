@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -99,7 +100,10 @@ func (s *shard) begin(ctx context.Context, plan *Plan, delivered uint64) error {
 	if err := s.remember(ctx); err != nil {
 		return err
 	}
-	if err := s.published(ctx, fresh, h == nil); err != nil {
+	if !same {
+		fresh.After = 0 // of rules that are back the snapshot knows nothing
+	}
+	if err := s.published(ctx, fresh, !same); err != nil {
 		return err
 	}
 	out := append(s.settle(), s.engine.FlushAll()...) // nothing, but for what the snapshot had not been asked yet
@@ -111,7 +115,10 @@ func (s *shard) begin(ctx context.Context, plan *Plan, delivered uint64) error {
 		if at := s.storedAt(ctx, span.Last); !at.IsZero() { // else from the beginning
 			span.Since = at.Add(-s.back())
 		}
-		found, err = s.reread(ctx, span)
+		if found, err = s.reread(ctx, span); err == nil {
+			s.engine.reread()
+			found = append(found, s.engine.FlushAll()...)
+		}
 	}
 	if err != nil {
 		return err
@@ -141,6 +148,12 @@ func (s *shard) reset(plan *Plan) {
 	s.engine = plan.Engine(s.room.Directory)
 	s.engine.crowds.patient = true
 	s.learnt = nil
+	if s.risen == nil {
+		s.risen = s.unsaved
+	} else {
+		maps.Copy(s.risen, s.unsaved)
+	}
+	s.unsaved = nil
 	s.engine.learnt = func(l learnt) { s.learnt = append(s.learnt, l) }
 	s.watermarks = newWatermarks(s.room.Lateness)
 	s.waiting, s.through, s.delivered, s.cleared, s.moved = nil, 0, 0, time.Time{}, false
@@ -186,7 +199,9 @@ func (s *shard) read(ctx context.Context) (*head, map[int][]byte, error) {
 	err = s.room.Bus.ScanSpan(ctx, bus.Span{Stream: bus.SnapshotsStream, Filter: []string{prefix + "*"}, Last: last}, func(m jetstream.Msg) error {
 		n, err := strconv.Atoi(strings.TrimPrefix(m.Subject(), prefix))
 		if err != nil || n < 0 || n > maxBuckets {
-			return fmt.Errorf("reading the snapshot: %s is no bucket", m.Subject())
+			s.log.Warn("the snapshot cannot be read; reading back instead", zap.String("no bucket", m.Subject()))
+			h = nil
+			return nil
 		}
 		buckets[n] = m.Data()
 		return nil
@@ -194,8 +209,9 @@ func (s *shard) read(ctx context.Context) (*head, map[int][]byte, error) {
 	return h, buckets, err
 }
 
-// maxBuckets bounds the numbers of buckets: sixteen million records in the windows of one shard.
-const maxBuckets = 1 << 16
+// maxBuckets bounds the numbers of buckets: sixty-four million records in the windows of one shard, or four million findings of
+// correlations.
+const maxBuckets = 1 << 18
 
 // published tells the engine what findings were published that its snapshot does not know of, so that none comes again
 // under a lower revision.
@@ -265,6 +281,10 @@ func (s *shard) save(ctx context.Context) (err error) {
 		return nil
 	}
 	for number, bytes := range changed {
+		if len(bytes) > bus.MaxPayload-1<<10 { // which bounds.go should not let happen: nothing stands still for it
+			s.log.Error("a part of the snapshot is too large and is left out: what it holds is lost to whoever takes the shard over", zap.Int("bytes", len(bytes)))
+			continue
+		}
 		if len(batch) > 0 && (size+len(bytes) > maxBatch || len(batch) >= bus.MaxBatch-1) {
 			before := s.snapshot.head
 			if before == nil { // none stands: this one says that all must be read
@@ -283,5 +303,6 @@ func (s *shard) save(ctx context.Context) (err error) {
 		return err
 	}
 	s.snapshot.written, s.snapshot.logs = time.Now(), h.Logs
+	s.unsaved = nil
 	return nil
 }

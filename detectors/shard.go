@@ -30,6 +30,7 @@ type shard struct {
 	waiting    []foreign
 	learnt     []learnt        // for whose sake nothing has been looked at again yet
 	risen      map[holder]bool // of whom was read that they hold roles: nor for theirs; they wait for a turn where there is none
+	unsaved    map[holder]bool // for whose sake it has been, since the snapshot: LOGS does not say of them
 	moved      bool            // the watermarks, since they were applied
 	cleared    time.Time
 	through    uint64 // sequence of LOGS up to which all of the shard has been looked at
@@ -209,6 +210,7 @@ func (s *shard) settle() []finding.Finding {
 	out := s.engine.SettleEach(s.watermarks.of)
 	if behind := s.watermarks.behind(); behind.Sub(s.cleared) > time.Hour {
 		s.engine.pass(behind, s.watermarks.lateness)
+		s.watermarks.forget()
 		s.cleared = behind
 	}
 	return out

@@ -117,6 +117,7 @@ func (e *Engine) retell(s *single, f *finding.Finding) {
 	*f = finding.Finding{}
 	e.complete(s, f)
 	e.unpack(&reader{bytes: s.packed}, f)
+	f.Mode = e.mode[s.rule] // that it has now
 }
 
 // complete adds what is not packed.

@@ -57,7 +57,7 @@ func TestAPackedFindingIsTheSame(t *testing.T) {
 		}
 		rule := e.rules[0]
 		f.Rule, f.Title, f.Kind, f.Techniques = rule.Name, rule.Title, rule.Custom.Kind, rule.Techniques
-		f.Decisive, f.Playbook, f.Count = rule.Custom.Decisive, rule.Custom.Playbook, 1
+		f.Decisive, f.Playbook, f.Mode, f.Count = rule.Custom.Decisive, rule.Custom.Playbook, e.mode[0], 1
 		var proof finding.Proof
 		fill(reflect.ValueOf(&proof).Elem())
 		if rapid.Bool().Draw(r, "as before") {

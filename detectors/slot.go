@@ -158,7 +158,7 @@ func (e *Engine) revise(s *slot, count int) {
 		s.extra += s.finding.Revision + 1 - want
 		want = s.finding.Revision + 1
 	}
-	s.finding.Revision = want
+	s.finding.Revision, s.finding.Mode = want, e.quiet(s.rule.rule.Name)
 	e.changed[s] = true
 	e.buckets.mark(s.bucket)
 	s.bucket.holds(s.finding.Time.UnixNano())

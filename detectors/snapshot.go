@@ -2,6 +2,8 @@ package detectors
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -61,29 +63,54 @@ func (e *Engine) save() (head []byte, changed map[int][]byte) {
 		w.number(uint64(e.silenced[name]))
 	}
 	changed = map[int][]byte{}
-	for _, b := range e.buckets.all {
-		if b.changed {
-			changed[b.number], b.changed = e.packBucket(b), false
+	for i := 0; i < len(e.buckets.all); i++ { // there may be more in the end
+		b := e.buckets.all[i]
+		if !b.changed {
+			continue
 		}
+		bytes := e.packBucket(b)
+		for len(bytes) > largestBucket && b.left > 1 {
+			other := e.buckets.split(b)
+			changed[other.number] = e.packBucket(other)
+			bytes = e.packBucket(b)
+		}
+		changed[b.number], b.changed = bytes, false
 	}
 	e.buckets.changed = 0
 	return w.bytes, changed
 }
 
-// digests are those of the rules, a correlation's with those of what it refers to.
+// digests tell editions of the rules apart: of what they say, of what their fields mean and of their exceptions, a
+// correlation's with what it refers to.
 func (p *Plan) digests() map[string]string {
 	out := map[string]string{}
-	for _, r := range p.rules {
-		out[r.Name] = r.Digest
-		for _, f := range r.Exceptions {
-			out[r.Name] += f.Digest()
+	for i, r := range p.rules {
+		of := sha256.New()
+		text := func(s string) { fmt.Fprintf(of, "%q", s) } // a hash never fails
+		means := func(slots []int) {
+			for _, slot := range slots {
+				text(p.keys[slot])
+			}
 		}
+		text(r.Digest)
+		means(p.fields[i])
+		for _, x := range p.exceptions[i] {
+			text(x.Digest())
+			means(x.slots)
+		}
+		for _, f := range p.inlets[i] {
+			text(f.to.rule.Name)
+			means(slices.Concat(f.groupBy, f.counted, f.needs))
+		}
+		out[r.Name] = hex.EncodeToString(of.Sum(nil)[:16])
 	}
 	for _, c := range p.correlations {
-		out[c.rule.Name] = c.rule.Digest
+		of := sha256.New()
+		fmt.Fprintf(of, "%q", c.rule.Digest)
 		for _, name := range c.over.Rules { // which come before it
-			out[c.rule.Name] += out[name]
+			fmt.Fprintf(of, "%q", out[name])
 		}
+		out[c.rule.Name] = hex.EncodeToString(of.Sum(nil)[:16])
 	}
 	return out
 }
@@ -170,13 +197,14 @@ func (e *Engine) load(head []byte, buckets map[int][]byte) (same bool, err error
 	if is := r.number(); r.err == nil && is != edition {
 		return false, fmt.Errorf("reading the state: it is edition %d, this Cordon reads %d", is, edition)
 	}
-	if forgotten := time.Unix(r.signed(), 0).UTC(); forgotten.Year() > 1 {
-		e.Forget(forgotten)
-	}
+	forgotten := time.Unix(r.signed(), 0).UTC()
 	before, now := map[string]string{}, e.digests()
 	for range r.count() {
 		name := r.text()
 		before[name] = r.text()
+	}
+	if forgotten.Year() > 1 && maps.Equal(before, now) { // other rules may reach further back, and are told it again
+		e.Forget(forgotten)
 	}
 	for range r.count() {
 		lower := r.text()
@@ -220,9 +248,19 @@ func (e *Engine) load(head []byte, buckets map[int][]byte) (same bool, err error
 	}
 	e.buckets.loaded()
 	for made := range e.made { // also where nothing stands any more, which nobody has been told
-		e.windows[made.of.at].Touch(made.group, made.number)
+		if !slices.Contains(e.edited, made) {
+			e.windows[made.of.at].Touch(made.group, made.number)
+		}
 	}
 	return maps.Equal(before, now), nil
+}
+
+// reread has what was found, unconfirmed, under another edition of a rule be looked at: what LOGS holds has been read again.
+func (e *Engine) reread() {
+	for _, made := range e.edited {
+		e.windows[made.of.at].Touch(made.group, made.number)
+	}
+	e.edited = nil
 }
 
 func (p *Plan) correlation(name string) *correlation {
@@ -268,9 +306,14 @@ func (e *Engine) loadBucket(r *reader, b *bucket, unchanged func(name string) bo
 		if changed {
 			e.changed[s] = true
 		}
-		if s.finding.Withdrawn == "" && unchanged(s.rule.rule.Name) {
-			e.made[s.made] = append(e.made[s.made], s.finding.ID)
+		same := unchanged(s.rule.rule.Name)
+		if s.finding.Withdrawn != "" || !same && !s.finding.Unconfirmed {
+			continue
+		}
+		if e.made[s.made] = append(e.made[s.made], s.finding.ID); same {
 			e.watchSlot(s)
+		} else {
+			e.edited = append(e.edited, s.made)
 		}
 	}
 	unpackJSON(r, &b.facts)
@@ -321,7 +364,10 @@ func (e *Engine) loadKnown(r *reader, unchanged func(name string) bool) *kept {
 	}
 	for range r.count() {
 		rule, by, size := r.name(), r.name(), int32(r.number())
-		if place, ok := e.places[rule]; ok && unchanged(rule) {
+		if place, ok := e.places[rule]; ok {
+			if !unchanged(rule) {
+				size = 0 // it is asked again, and not counted again
+			}
 			k.suppressed = &suppression{place, by, size, k.suppressed}
 		}
 	}

@@ -127,16 +127,38 @@ func (w *watermarks) load(h head) {
 	}
 }
 
-// of is a category's watermark in a tenant. It has not begun where no source is known to carry the category, or where a
-// partition of one that does has not.
+// forget drops the partitions that have been gone for twice as long as it takes. That a source has carried a category is
+// remembered as that.
+func (w *watermarks) forget() {
+	for source, partitions := range w.seen {
+		maps.DeleteFunc(partitions, func(partition string, _ time.Time) bool { return w.atWork-w.heardAt[source][partition] > 2*goneAfter })
+		maps.DeleteFunc(w.heardAt[source], func(partition string, _ time.Duration) bool { _, there := partitions[partition]; return !there })
+		if len(partitions) > 0 {
+			continue
+		}
+		delete(w.seen, source)
+		delete(w.heardAt, source)
+		for _, sources := range w.carries {
+			delete(sources, source)
+		}
+		maps.DeleteFunc(w.names, func(_, name string) bool { return name == source })
+	}
+}
+
+// of is a category's watermark in a tenant. It has not begun where no source was ever known to carry the category, or where a
+// partition of one that does has not. Where all are gone it is as if the others carried it.
 func (w *watermarks) of(tenant, category string) time.Time {
 	var all least
-	for source := range w.carries[carried{strings.ToLower(tenant), category}] {
+	sources, known := w.carries[carried{strings.ToLower(tenant), category}]
+	for source := range sources {
 		for partition, seen := range w.seen[source] {
 			if !w.gone(source, partition) {
 				all.take(seen)
 			}
 		}
+	}
+	if known && !all.begun {
+		all.time = w.behind()
 	}
 	if all.time.IsZero() {
 		return time.Unix(0, 0)

@@ -92,6 +92,48 @@ func TestTheWatermarkOfTheLastOfManyTenants(t *testing.T) {
 	}
 }
 
+// Nobody waits for a source that is gone, not even those who had nothing but it.
+func TestTheLastFindingsOfASourceThatIsGoneSettle(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		e := shipped(t, admins())
+		w := newWatermarks(record.DefaultLateness())
+		s := &shard{engine: e, watermarks: w}
+		w.take(seenBy("old hub", "0", morning, morning, tenantID))
+		w.take(seenBy("other hub", "0", morning, morning, "b"))
+		found := only(e.Process(decode(t, signIn("a", adminID, "198.51.100.23", 0, morning, noDetails)), "1"), noMFA)
+		require.Len(t, found, 1)
+		require.True(t, found[0].Unconfirmed)
+		settled := 0
+		for at := time.Duration(0); at <= 8*24*time.Hour; at += 30 * time.Minute {
+			if restart && at == 7*24*time.Hour {
+				var h head
+				s.watermarks.save(&h)
+				s.watermarks = newWatermarks(record.DefaultLateness())
+				s.watermarks.load(h)
+			}
+			s.watermarks.take(seenBy("other hub", "0", morning.Add(at), morning.Add(at), "b"))
+			settled += len(s.settle())
+		}
+		require.Equal(t, 1, settled)
+		require.Len(t, s.watermarks.seen, 1, "it is forgotten itself")
+		s.watermarks.take(seenBy("old hub", "0", morning, morning.Add(8*24*time.Hour), tenantID))
+		require.Equal(t, morning.Add(-record.DefaultLateness().Of(record.SignInLogs)), s.watermarks.of(tenantID, record.SignInLogs), "until it comes back")
+	}
+}
+
+func TestSourcesThatAreGoneAreForgotten(t *testing.T) {
+	w := newWatermarks(record.Lateness{})
+	for n := range 1000 { // a source that is renamed each hour
+		now := morning.Add(time.Duration(n) * time.Hour)
+		w.take(seenBy("hub", "0", now, now, "a"))
+		w.take(seenBy(fmt.Sprint("file-", n), "0", now, now, "a"))
+		w.forget()
+	}
+	require.Less(t, len(w.seen), 200)
+	require.Less(t, len(w.heardAt), 200)
+	require.Less(t, len(w.carries[carried{"a", record.SignInLogs}]), 200)
+}
+
 // What is to be settled, and windows that the latest records may still fall in, are not forgotten before.
 func TestNothingIsForgottenThatMayStillBeNeeded(t *testing.T) {
 	e := shipped(t, admins())

@@ -140,6 +140,9 @@ func (d *Directory) Observe(r *record.Record) (said []Fact) {
 	}
 	tenant, id := "", "" // a Decoder writes its texts over
 	for _, target := range r.Targets() {
+		if len(said) >= maxFacts {
+			break
+		}
 		if !strings.EqualFold(target.Type, "User") && !strings.EqualFold(target.Type, "ServicePrincipal") {
 			continue
 		}
@@ -150,7 +153,7 @@ func (d *Directory) Observe(r *record.Record) (said []Fact) {
 		keys := [...]string{strings.ToLower(strings.Clone(target.ID)), strings.ToLower(strings.Clone(target.UPN))}
 		for _, role := range roles {
 			for _, key := range keys {
-				if key != "" {
+				if key != "" && len(key) <= maxKey {
 					said = append(said, Fact{Tenant: tenant, Key: key, At: r.Time, Role: role, Held: held, Record: id})
 				}
 			}
@@ -160,7 +163,14 @@ func (d *Directory) Observe(r *record.Record) (said []Fact) {
 	return said
 }
 
-// changed are the roles that a record gives or takes.
+// What one record may say of who holds what: whoever writes records could fill the memory with one. Real ones speak of a
+// role and one or two principals.
+const (
+	maxFacts = 1000
+	maxKey   = 256 // bytes of an id or a user principal name
+)
+
+// changed are the privileged roles that a record gives or takes.
 func (d *Directory) changed(r *record.Record) (held bool, roles []Role) {
 	held, isRole := roleChange(r.Operation)
 	if !isRole {
@@ -168,7 +178,7 @@ func (d *Directory) changed(r *record.Record) (held bool, roles []Role) {
 	}
 	ids, names := r.Roles()
 	add := func(role Role) { // most records give both, which are one
-		if role = canonical(role); !slices.Contains(roles, role) {
+		if role = canonical(role); Privileged(role.ID, role.Name) && !slices.Contains(roles, role) { // nobody asks for others
 			roles = append(roles, role)
 		}
 	}

@@ -1,6 +1,9 @@
 package directory
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // GlobalAdministrator is the template id of the role that can do everything.
 const GlobalAdministrator = "62e90394-69f5-4237-9190-012177145e10"
@@ -98,5 +101,6 @@ func Lists() map[string][]string {
 	for name := range oldNames {
 		names = append(names, name)
 	}
+	slices.Sort(names)
 	return map[string][]string{"privileged-role-ids": ids, "privileged-role-names": names}
 }
