@@ -19,10 +19,14 @@ func WithModes(modes map[string]string) Option { return func(p *Plan) { p.asked 
 // Untuned has every rule speak, whatever its mode, and no exception hold: for tests of the rules themselves.
 func Untuned() Option { return func(p *Plan) { p.untuned = true } }
 
+// Unmuted has rules that are off be looked at as well, for what explains them.
+func Unmuted() Option { return func(p *Plan) { p.unmuted = true } }
+
 // tuning is how far the rules of a plan may speak.
 type tuning struct {
 	asked   map[string]string // as the configuration has it
 	untuned bool
+	unmuted bool
 	modes   map[string]string // by rule
 }
 
@@ -68,7 +72,7 @@ func (p *Plan) tune(rules []*sigma.Rule) (err error) {
 
 // idle says that nobody asks for what a rule matches: it is off, and no correlation refers to it.
 func (p *Plan) idle(name string) bool {
-	return p.modes[name] == finding.Off && !slices.ContainsFunc(p.correlations, func(c *correlation) bool { return slices.Contains(c.over.Rules, name) })
+	return p.modes[name] == finding.Off && !p.unmuted && !slices.ContainsFunc(p.correlations, func(c *correlation) bool { return slices.Contains(c.over.Rules, name) })
 }
 
 // quiet is the mode that a rule's findings carry: none where it is on.

@@ -188,5 +188,8 @@ func (p *Plan) see() {
 	}
 }
 
+// LooksAt says whether any rule looks at records of a category.
+func (p *Plan) LooksAt(category string) bool { return p.sights[category] != nil }
+
 // Serves says that a rule raises no finding of its own: it only serves correlations.
 func (p *Plan) Serves(name string) bool { return p.base[name] }

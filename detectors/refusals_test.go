@@ -1,6 +1,7 @@
 package detectors
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -45,4 +46,27 @@ func TestWhatIsWrongWithRulesIsSaid(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
+}
+
+// What is hidden is no rule; every broken file says what is wrong with it; a folder without rules is a mistake.
+func TestFoldersOfRules(t *testing.T) {
+	good := strings.TrimPrefix(failed, "---\n")
+	folder := fstest.MapFS{"r.yml": {Data: []byte(good)}}
+	for _, hidden := range []string{".#r.yml", ".git/x.yml", "..data/r.yml", "sub/.github/workflows/ci.yml"} {
+		folder[hidden] = &fstest.MapFile{Data: []byte("on: push")}
+	}
+	all, err := Load(folder)
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+
+	for n := range maxBroken + 3 {
+		folder[fmt.Sprintf("broken/%03d.yml", n)] = &fstest.MapFile{Data: []byte(strings.Replace(good, "condition: s", "condition: t", 1))}
+	}
+	_, err = Load(folder)
+	require.ErrorContains(t, err, "broken/000.yml:5: ")
+	require.ErrorContains(t, err, fmt.Sprintf("broken/%03d.yml:5: ", maxBroken-1))
+	require.ErrorContains(t, err, "and 3 more files")
+
+	_, err = Load(fstest.MapFS{"R.txt": {Data: []byte(good)}, "r.test.yml": {}})
+	require.ErrorContains(t, err, "there are none: expected files that end in .yml or .yaml")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"cordon/internal/app"
 	"cordon/internal/config"
 	"github.com/spf13/cobra"
 )
@@ -16,6 +17,9 @@ func configCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := config.Load(args[0])
 			if err != nil {
+				return err
+			}
+			if err := app.CheckRules(cfg); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %d tenants, %d partners, %d analysts\n", args[0], len(cfg.Tenants), len(cfg.Partners), len(cfg.Analysts))

@@ -15,15 +15,12 @@ func detectCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "detect [flags] FILE…",
 		Short: "Run the detectors over exported log files",
-		Long:  "Reads Event Hubs envelopes, NDJSON, JSON arrays, answers of Graph, Log Analytics rows, unified audit records and the portals' CSV, compressed or not; - is standard input.",
+		Long:  "Reads Event Hubs envelopes, NDJSON, JSON arrays, answers of Graph, Log Analytics rows, unified audit records and the portals' CSV, compressed or not; - is standard input. Lines are counted from 0.",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if assume != "" {
-				t, ok := record.ParseTime(assume)
-				if !ok {
-					return fmt.Errorf("--assume-time %q: expected a time such as %s", assume, time.Now().UTC().Format(time.RFC3339))
-				}
-				o.Assume = t
+			var err error
+			if o.Assume, err = assumed(assume); err != nil {
+				return err
 			}
 			o.Files, o.In, o.Out, o.Errs = args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 			return offline.Run(cmd.Context(), o)
@@ -36,4 +33,16 @@ func detectCommand() *cobra.Command {
 	f.StringVar(&assume, "assume-time", "", "event `time` of records that carry none")
 	f.BoolVar(&o.JSON, "json", false, "print findings as NDJSON")
 	return cmd
+}
+
+// assumed reads --assume-time.
+func assumed(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, ok := record.ParseTime(text)
+	if !ok {
+		return time.Time{}, fmt.Errorf("--assume-time %q: expected a time such as %s", text, time.Now().UTC().Format(time.RFC3339))
+	}
+	return t, nil
 }

@@ -31,13 +31,16 @@ func TestBadInputIsNamed(t *testing.T) {
 		args []string
 		says string
 	}{
-		"no such file":         {[]string{"detect", filepath.Join(dir, "none")}, "no such file"},
-		"unknown modifier":     {[]string{"detect", "--rules", filepath.Join(dir, "rules"), log}, `bad.yml:6: unknown modifier "sounds-like" of field operationName`},
-		"no time":              {[]string{"detect", "--assume-time", "yesterday", log}, `--assume-time "yesterday": expected a time such as`},
-		"config with a typo":   {[]string{"config", "check", file("typo.yaml", "data: x\ntennants: []\n")}, `typo.yaml: line 2: unknown key tennants`},
-		"config with a secret": {[]string{"config", "check", file("secret.yaml", "data: x\nchat: {slack: {channel: c, token: hunter2}}\n")}, "a secret is named by {env: NAME} or {file: PATH}, never written here"},
-		"no Cordon runs":       {[]string{"incidents", "list", "--data", dir}, "no Cordon is running here"},
-		"no configuration":     {[]string{"serve", "--config", filepath.Join(dir, "none.yaml")}, "opening the configuration"},
+		"no such file":          {[]string{"detect", filepath.Join(dir, "none")}, "no such file"},
+		"unknown modifier":      {[]string{"detect", "--rules", filepath.Join(dir, "rules"), log}, `bad.yml:6: unknown modifier "sounds-like" of field operationName`},
+		"no time":               {[]string{"detect", "--assume-time", "yesterday", log}, `--assume-time "yesterday": expected a time such as`},
+		"config with a typo":    {[]string{"config", "check", file("typo.yaml", "data: x\ntennants: []\n")}, `typo.yaml: line 2: unknown key tennants`},
+		"config with bad rules": {[]string{"config", "check", file("rules.yaml", "data: x\ngraph: http://127.0.0.1:1\nlisten: 127.0.0.1:0\ntenants: [{id: t, credential: {token: {env: X}}}]\nrules: "+filepath.Join(dir, "rules")+"\n")}, `bad.yml:6: unknown modifier "sounds-like"`},
+		"config without rules":  {[]string{"config", "check", file("nowhere.yaml", "data: x\ngraph: http://127.0.0.1:1\nlisten: 127.0.0.1:0\ntenants: [{id: t, credential: {token: {env: X}}}]\nrules: "+filepath.Join(dir, "nowhere")+"\n")}, "nowhere: no such file"},
+		"no folder of rules":    {[]string{"detect", "--rules", filepath.Join(dir, "nowhere"), log}, "nowhere: no such file"},
+		"config with a secret":  {[]string{"config", "check", file("secret.yaml", "data: x\nchat: {slack: {channel: c, token: hunter2}}\n")}, "a secret is named by {env: NAME} or {file: PATH}, never written here"},
+		"no Cordon runs":        {[]string{"incidents", "list", "--data", dir}, "no Cordon is running here"},
+		"no configuration":      {[]string{"serve", "--config", filepath.Join(dir, "none.yaml")}, "opening the configuration"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("XDG_CACHE_HOME", dir)

@@ -1,18 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"cordon/detectors"
 	"cordon/internal/difference"
+	"cordon/internal/finding"
 	"github.com/spf13/cobra"
 )
 
@@ -114,22 +116,22 @@ func ruleFiles(folder string) (map[string]string, error) {
 		return nil, fmt.Errorf("opening the rules: %s is no folder", folder)
 	}
 	files, size := map[string]string{}, 0
-	err := fs.WalkDir(os.DirFS(folder), ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !difference.Rules(name) {
-			return err
+	names, err := detectors.Files(os.DirFS(folder))
+	if err != nil {
+		return nil, fmt.Errorf("reading the rules: %w", err)
+	}
+	for _, name := range names {
+		if !difference.Rules(name) {
+			continue
 		}
 		text, err := readRule(filepath.Join(folder, filepath.FromSlash(name)))
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("reading the rules: %w", err)
 		}
 		files[name] = text
 		if size += len(text); size > difference.MaxBytes || len(files) > difference.MaxFiles {
-			return fmt.Errorf("%s: expected %d files of rules with %d bytes together, at most", folder, difference.MaxFiles, difference.MaxBytes)
+			return nil, fmt.Errorf("%s: expected %d files of rules with %d bytes together, at most", folder, difference.MaxFiles, difference.MaxBytes)
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the rules: %w", err)
 	}
 	return files, nil
 }
@@ -211,10 +213,20 @@ func printReport(out io.Writer, r *difference.Report) error {
 // changed says in what a finding differs from what it was.
 func changed(c difference.Change) string {
 	if c.Before == nil {
+		var all []string
 		if c.Finding.Unconfirmed {
-			return " (unconfirmed)"
+			all = append(all, "unconfirmed")
 		}
-		return ""
+		if c.Finding.Mode != "" {
+			all = append(all, "in "+c.Finding.Mode)
+		}
+		if c.Finding.Suppressed != "" {
+			all = append(all, "suppressed by "+escape(c.Finding.Suppressed, false))
+		}
+		if len(all) == 0 {
+			return ""
+		}
+		return " (" + strings.Join(all, ", ") + ")"
 	}
 	confirmed := map[bool]string{true: "unconfirmed", false: "confirmed"}
 	var all []string
@@ -226,6 +238,10 @@ func changed(c difference.Change) string {
 			all = append(all, fmt.Sprintf("%d → %d records", c.Before.Count, c.Finding.Count))
 		case "unconfirmed":
 			all = append(all, confirmed[c.Before.Unconfirmed]+" → "+confirmed[c.Finding.Unconfirmed])
+		case "mode":
+			all = append(all, fmt.Sprintf("mode %s → %s", cmp.Or(c.Before.Mode, finding.On), cmp.Or(c.Finding.Mode, finding.On)))
+		case "suppressed":
+			all = append(all, fmt.Sprintf("suppressed by %s → %s", cmp.Or(escape(c.Before.Suppressed, false), "nothing"), cmp.Or(escape(c.Finding.Suppressed, false), "nothing")))
 		case "principal":
 			all = append(all, fmt.Sprintf("principal %s → %s", escape(c.Before.Principal.Label(), false), escape(c.Finding.Principal.Label(), false)))
 		default:

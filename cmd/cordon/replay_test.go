@@ -100,9 +100,9 @@ nothing is stored from before (now): what began earlier is not seen whole
 
 one  0 → 2  +2  -0  ~0
 
-+ 2026-03-02T08:10:00Z  low  t  u0 @contoso.example  u0 @contoso.example failed
++ 2026-03-02T08:10:00Z  low  t  u0 @contoso.example  u0 @contoso.example failed (in audit)
     one/t/SignInLogs/s0
-+ 2026-03-02T08:11:00Z  low  t  u1 @contoso.example  u1 @contoso.example failed
++ 2026-03-02T08:11:00Z  low  t  u1 @contoso.example  u1 @contoso.example failed (in audit)
     one/t/SignInLogs/s1
 `, out)
 	status, out, _ = says("--since", "2026-03-02", "--rules", given, "--json", "--limit", "1", "--tenant", "T")

@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
-	"path"
+	"os"
 	"time"
 
 	"cordon/detectors"
@@ -13,6 +13,7 @@ import (
 	"cordon/detectors/ledger"
 	"cordon/detectors/rules"
 	"cordon/internal/app/replay"
+	"cordon/internal/config"
 	"go.uber.org/zap"
 )
 
@@ -24,7 +25,7 @@ func (a *App) loadRules() (err error) {
 	if a.rulesSum, err = sumOf(folder(a.cfg.Rules, rules.Shipped)); err != nil {
 		return fmt.Errorf("reading the rules: %w", err)
 	}
-	set, plan, err := a.readRules()
+	set, plan, err := readRules(a.cfg)
 	if err != nil {
 		return err
 	}
@@ -34,16 +35,29 @@ func (a *App) loadRules() (err error) {
 	return nil
 }
 
+// CheckRules says what is wrong with the rules that a configuration names, and the modes that it gives them.
+func CheckRules(cfg *config.Config) error {
+	_, _, err := readRules(cfg)
+	return err
+}
+
 // readRules reads the folder of rules, or those that ship, as they are now.
-func (a *App) readRules() (set replay.Set, plan *detectors.Plan, err error) {
-	from := folder(a.cfg.Rules, rules.Shipped)
+func readRules(cfg *config.Config) (set replay.Set, plan *detectors.Plan, err error) {
+	if cfg.Rules != "" {
+		if info, err := os.Stat(cfg.Rules); err != nil {
+			return set, nil, fmt.Errorf("opening the rules: %w", err)
+		} else if !info.IsDir() {
+			return set, nil, fmt.Errorf("opening the rules: %s is no folder", cfg.Rules)
+		}
+	}
+	from := folder(cfg.Rules, rules.Shipped)
 	if set.Rules, err = detectors.Load(from); err != nil {
 		return set, nil, err
 	}
 	if set.Table, err = fields.Load(from); err != nil {
 		return set, nil, err
 	}
-	set.Modes = a.cfg.Modes
+	set.Modes = cfg.Modes
 	plan, err = detectors.NewPlan(set.Rules, detectors.WithFields(set.Table), detectors.WithModes(set.Modes))
 	return set, plan, err
 }
@@ -52,7 +66,7 @@ func (a *App) readRules() (set replay.Set, plan *detectors.Plan, err error) {
 // and the page of rules says what is wrong.
 func (a *App) watchRules(ctx context.Context) error {
 	from := folder(a.cfg.Rules, rules.Shipped)
-	running, seen := a.rulesSum, a.rulesSum
+	running, seen, broken := a.rulesSum, a.rulesSum, false
 	tick := time.NewTicker(rulesEvery)
 	defer tick.Stop()
 	for {
@@ -61,23 +75,32 @@ func (a *App) watchRules(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		var err error
-		before := seen
-		if seen, err = sumOf(from); err == nil && (seen == running || seen != before) {
-			continue // nothing new, or somebody is still writing
+		now, err := sumOf(from)
+		if err == nil {
+			before := seen
+			if seen = now; seen != before {
+				continue // somebody is still writing
+			}
+			if seen == running {
+				if broken { // as it was
+					a.ledger.Use(a.rules.Load().Rules)
+					broken = false
+				}
+				continue
+			}
 		}
 		var set replay.Set
 		var plan *detectors.Plan
 		if err == nil {
-			running = seen
-			set, plan, err = a.readRules()
+			set, plan, err = readRules(a.cfg)
 		}
-		if err != nil {
+		if broken = err != nil; broken { // it is read again until it is sound: what was wrong may have been the disk
 			if a.ledger.Broken(err) {
 				a.log.Error("the rules have changed and cannot be read; those that run go on", zap.Error(err))
 			}
 			continue
 		}
+		running = seen
 		a.rules.Store(&set)
 		a.room.Reload(plan)
 		a.ledger.Use(set.Rules)
@@ -87,15 +110,18 @@ func (a *App) watchRules(ctx context.Context) error {
 
 // sumOf tells one state of a folder's YAML files from another.
 func sumOf(folder fs.FS) (sum [sha256.Size]byte, err error) {
+	files, err := detectors.Files(folder)
+	if err != nil {
+		return sum, err
+	}
 	all := sha256.New()
-	err = fs.WalkDir(folder, ".", func(name string, entry fs.DirEntry, err error) error {
-		if ext := path.Ext(name); err != nil || entry.IsDir() || ext != ".yml" && ext != ".yaml" {
-			return err
-		}
+	for _, name := range files {
 		text, err := fs.ReadFile(folder, name)
+		if err != nil {
+			return sum, err
+		}
 		fmt.Fprintf(all, "%q %d\n", name, len(text)) // a hash never fails
 		all.Write(text)
-		return err
-	})
-	return [sha256.Size]byte(all.Sum(nil)), err
+	}
+	return [sha256.Size]byte(all.Sum(nil)), nil
 }

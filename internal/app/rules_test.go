@@ -72,3 +72,28 @@ func TestRulesAreTakenOverWhileCordonRuns(t *testing.T) {
 	require.Equal(t, "on", a.room.Mode("two"))
 	require.Len(t, a.rules.Load().Rules, 2, "a replay asks the rules that run")
 }
+
+// A folder that could not be read for a while, and is as it was, is no broken one.
+func TestAFolderThatComesBackIsSound(t *testing.T) {
+	t.Setenv("CORDON_TEST_TOKEN", "t0ken")
+	folder := filepath.Join(t.TempDir(), "rules")
+	require.NoError(t, os.Mkdir(folder, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "one.yml"), []byte("title: T\nname: one\nlogsource: {product: azure, service: signinlogs}\ndetection: {s: {signIn.address: 192.0.2.1}, condition: s}\n"), 0o600))
+	cfg, err := config.Parse(strings.NewReader(fmt.Sprintf("data: %s\nrules: %s\nlisten: 127.0.0.1:0\ngraph: http://127.0.0.1:1\ntenants: [{id: t, credential: {token: {env: CORDON_TEST_TOKEN}}}]\n", t.TempDir(), folder)))
+	require.NoError(t, err)
+	a, err := New(t.Context(), cfg, Options{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.watchRules(ctx) }()
+	defer func() {
+		cancel()
+		require.NoError(t, <-ended)
+		require.NoError(t, a.Stop(t.Context()))
+	}()
+	require.NoError(t, os.Rename(folder, folder+".away"))
+	require.Eventually(t, a.ledger.IsBroken, 15*time.Second, 20*time.Millisecond)
+	require.NoError(t, os.Rename(folder+".away", folder))
+	require.Eventually(t, func() bool { return !a.ledger.IsBroken() }, 15*time.Second, 20*time.Millisecond)
+	require.Len(t, a.ledger.Report().Rules, 1)
+}

@@ -120,6 +120,8 @@ type Finding struct {
 	Count       int               `json:"count"` // of records
 	Unconfirmed bool              `json:"unconfirmed,omitempty"`
 	Withdrawn   string            `json:"withdrawn,omitempty"`
+	Mode        string            `json:"mode,omitempty"`       // audit: it opens nothing
+	Suppressed  string            `json:"suppressed,omitempty"` // by this exception
 
 	revision int
 }
@@ -136,7 +138,7 @@ func of(f finding.Finding) Finding {
 		says = strings.ToValidUTF8(says[:maxSays], "") + "…"
 	}
 	return Finding{ID: f.ID, Rule: f.Rule, Says: says, Level: f.Level, Tenant: f.Tenant, Time: f.Time, Principal: f.Principal, Count: f.Count,
-		Unconfirmed: f.Unconfirmed, Withdrawn: f.Withdrawn, revision: f.Revision}
+		Unconfirmed: f.Unconfirmed, Withdrawn: f.Withdrawn, Mode: f.Mode, Suppressed: f.Suppressed, revision: f.Revision}
 }
 
 // stands says that the finding counts for something: what was withdrawn is as if it had never been.
@@ -151,6 +153,8 @@ func (f Finding) differs(other Finding) (in []string) {
 		{"level", f.Level != other.Level},
 		{"count", f.Count != other.Count},
 		{"unconfirmed", f.Unconfirmed != other.Unconfirmed},
+		{"mode", f.Mode != other.Mode},
+		{"suppressed", f.Suppressed != other.Suppressed},
 		{"principal", !strings.EqualFold(f.Principal.Home, other.Principal.Home) || !strings.EqualFold(f.Principal.ID, other.Principal.ID) || f.Principal.Type != other.Principal.Type},
 	} {
 		if d.is {

@@ -158,3 +158,11 @@ func TestTheOrderOfFindingsDoesNotMatter(t *testing.T) {
 		require.Equal(t, n, len(changes)+left)
 	})
 }
+
+// What opens incidents and what is recorded alone are not the same, though the records are.
+func TestModesAndExceptionsMakeADifference(t *testing.T) {
+	on := of(finding.Finding{ID: "r/t/1", Rule: "r"})
+	require.Equal(t, []string{"mode"}, on.differs(of(finding.Finding{ID: "r/t/1", Rule: "r", Mode: finding.Audit})))
+	require.Equal(t, []string{"suppressed"}, on.differs(of(finding.Finding{ID: "r/t/1", Rule: "r", Suppressed: "ours"})))
+	require.Empty(t, on.differs(on))
+}

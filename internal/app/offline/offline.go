@@ -42,6 +42,7 @@ type Count struct {
 	File     string
 	Decoded  int            // looked at by the detectors
 	Taken    map[string]int // of categories without a decoder
+	Passed   map[string]int // of categories that no rule looks at
 	Rejected []Rejected
 }
 
@@ -86,6 +87,11 @@ type Result struct {
 func Detect(ctx context.Context, o Options) (*Result, error) {
 	var folder fs.FS = rules.Shipped
 	if o.Rules != "" {
+		if info, err := os.Stat(o.Rules); err != nil {
+			return nil, fmt.Errorf("opening the rules: %w", err)
+		} else if !info.IsDir() {
+			return nil, fmt.Errorf("opening the rules: %s is no folder", o.Rules)
+		}
 		folder = os.DirFS(o.Rules)
 	}
 	set, err := detectors.Load(folder)
@@ -102,7 +108,7 @@ func Detect(ctx context.Context, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
-	files, cleanup, err := spool(o)
+	files, cleanup, err := Spool(o.Files, o.In)
 	if err != nil {
 		return nil, err
 	}
@@ -113,21 +119,13 @@ func Detect(ctx context.Context, o Options) (*Result, error) {
 	}
 	defaults := record.Defaults{Tenant: o.Tenant, Assume: o.Assume}
 	for i := range files {
-		err := export.Read(files[i], nil, func(it export.Item) error {
-			if it.Err == nil {
-				if r, err := record.Decode(it.Raw, defaults); err == nil {
-					dir.Observe(r)
-				}
-			}
-			return ctx.Err()
-		})
-		if err != nil {
-			return nil, named(err, files[i], o.Files[i])
+		if err := Learn(ctx, dir, files[i], o.Files[i], defaults); err != nil {
+			return nil, err
 		}
 	}
 	out := &Result{Silenced: engine.Silenced(), Suppressed: engine.Suppressed()}
 	for i := range files {
-		count := Count{File: o.Files[i], Taken: map[string]int{}}
+		count := Count{File: o.Files[i], Taken: map[string]int{}, Passed: map[string]int{}}
 		err := export.Read(files[i], nil, func(it export.Item) error {
 			if it.Err != nil {
 				count.Rejected = append(count.Rejected, Rejected{it.Line, it.Err.Error()})
@@ -141,12 +139,15 @@ func Detect(ctx context.Context, o Options) (*Result, error) {
 				count.Taken[r.Category]++
 			default:
 				count.Decoded++
+				if !engine.LooksAt(r.Category) {
+					count.Passed[r.Category]++
+				}
 				engine.Process(r, strconv.Itoa(i)+":"+strconv.Itoa(it.Line))
 			}
 			return ctx.Err()
 		})
 		if err != nil {
-			return nil, named(err, files[i], o.Files[i])
+			return nil, Named(err, files[i], o.Files[i])
 		}
 		out.Counts = append(out.Counts, count)
 	}
@@ -159,9 +160,22 @@ func Detect(ctx context.Context, o Options) (*Result, error) {
 	return out, nil
 }
 
-// named puts the name that the user gave in place of a spooled file's.
-func named(err error, spooled, given string) error {
-	if spooled == given {
+// Learn has a directory learn from a file's audit records who is privileged; given is what the user calls the file.
+func Learn(ctx context.Context, dir *directory.Directory, file, given string, defaults record.Defaults) error {
+	err := export.Read(file, nil, func(it export.Item) error {
+		if it.Err == nil {
+			if r, err := record.Decode(it.Raw, defaults); err == nil {
+				dir.Observe(r)
+			}
+		}
+		return ctx.Err()
+	})
+	return Named(err, file, given)
+}
+
+// Named puts the name that the user gave in place of a spooled file's.
+func Named(err error, spooled, given string) error {
+	if err == nil || spooled == given || errors.Is(err, context.Canceled) {
 		return err
 	}
 	return errors.New(strings.ReplaceAll(err.Error(), spooled, given))
@@ -185,9 +199,9 @@ func (o Options) found(f finding.Finding) Found {
 // maxInput bounds what is kept of standard input.
 const maxInput = 8 << 30
 
-// spool keeps standard input in a file, for it is read twice.
-func spool(o Options) (files []string, cleanup func(), err error) {
-	files, cleanup = slices.Clone(o.Files), func() {}
+// Spool keeps standard input, which is - among the files, in a file of its own: files are read twice.
+func Spool(given []string, in io.Reader) (files []string, cleanup func(), err error) {
+	files, cleanup = slices.Clone(given), func() {}
 	at := slices.Index(files, "-")
 	switch {
 	case at < 0:
@@ -200,7 +214,7 @@ func spool(o Options) (files []string, cleanup func(), err error) {
 		return nil, nil, fmt.Errorf("keeping standard input: %w", err)
 	}
 	cleanup = func() { _ = os.Remove(f.Name()) }
-	n, err := io.Copy(f, io.LimitReader(o.In, maxInput+1))
+	n, err := io.Copy(f, io.LimitReader(in, maxInput+1))
 	if n > maxInput {
 		err = fmt.Errorf("there are more than %d bytes", int64(maxInput))
 	}
@@ -249,26 +263,35 @@ func Run(ctx context.Context, o Options) error {
 				return fmt.Errorf("printing: %w", err)
 			}
 		}
-	} else if err := table(o.Out, result.Findings); err != nil {
+	} else if err := table(o.Out, result.Findings, len(o.Files) > 1); err != nil {
 		return fmt.Errorf("printing: %w", err)
 	}
+	read, rejected := 0, 0
 	for _, c := range result.Counts {
 		tell(o.Errs, c)
+		read, rejected = read+c.Decoded+len(c.Taken), rejected+len(c.Rejected)
 	}
 	tellQuiet(o.Errs, result)
 	for _, rule := range sortedKeys(result.Silenced) {
 		fmt.Fprintf(o.Errs, "rule %s could not be decided for %d records: who is privileged is not known; give --directory\n", rule, result.Silenced[rule])
 	}
+	if read == 0 && rejected > 0 {
+		return errors.New("nothing could be read")
+	}
 	return nil
 }
 
-func table(out io.Writer, findings []Found) error {
+func table(out io.Writer, findings []Found, several bool) error {
 	w := tabwriter.NewWriter(out, 2, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TIME\tTENANT\tRULE\tLEVEL\tTECHNIQUE\tRECORDS\tWHAT")
 	for _, f := range findings {
 		var lines []string
 		for _, r := range f.Records {
-			lines = append(lines, strconv.Itoa(r.Line))
+			line := strconv.Itoa(r.Line)
+			if several {
+				line = r.File + ":" + line
+			}
+			lines = append(lines, line)
 		}
 		if len(lines) > 8 {
 			lines = append(lines[:8], fmt.Sprintf("… (%d)", len(f.Records)))
@@ -282,15 +305,12 @@ func table(out io.Writer, findings []Found) error {
 const told = 20
 
 func tell(w io.Writer, c Count) {
-	taken := 0
-	var categories []string
-	for _, name := range sortedKeys(c.Taken) {
-		taken += c.Taken[name]
-		categories = append(categories, fmt.Sprintf("%s %d", name, c.Taken[name]))
-	}
 	fmt.Fprintf(w, "%s: %d records read", c.File, c.Decoded)
-	if taken > 0 {
-		fmt.Fprintf(w, ", %d taken without a decoder (%s)", taken, strings.Join(categories, ", "))
+	if n, which := sum(c.Passed); n > 0 {
+		fmt.Fprintf(w, ", of them %d that no rule looks at (%s)", n, which)
+	}
+	if n, which := sum(c.Taken); n > 0 {
+		fmt.Fprintf(w, ", %d taken without a decoder (%s)", n, which)
 	}
 	if len(c.Rejected) > 0 {
 		fmt.Fprintf(w, ", %d not read:", len(c.Rejected))
@@ -303,6 +323,16 @@ func tell(w io.Writer, c Count) {
 		}
 		fmt.Fprintf(w, "  line %d: %s\n", r.Line, r.Reason)
 	}
+}
+
+// sum adds up counts, and lists them.
+func sum(of map[string]int) (n int, which string) {
+	var each []string
+	for _, name := range sortedKeys(of) {
+		n += of[name]
+		each = append(each, fmt.Sprintf("%s %d", name, of[name]))
+	}
+	return n, strings.Join(each, ", ")
 }
 
 func sortedKeys(m map[string]int) []string {

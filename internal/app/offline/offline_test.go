@@ -182,7 +182,7 @@ func TestOutput(t *testing.T) {
 func TestManyRejectedLinesAreSummedUp(t *testing.T) {
 	var out, errs bytes.Buffer
 	file := write(t, "noise.ndjson", strings.Repeat("x\n", 50))
-	require.NoError(t, Run(t.Context(), Options{Files: []string{file}, Out: &out, Errs: &errs}))
+	require.ErrorContains(t, Run(t.Context(), Options{Files: []string{file}, Out: &out, Errs: &errs}), "nothing could be read")
 	require.Equal(t, told+2, strings.Count(errs.String(), "\n"))
 	require.Contains(t, errs.String(), fmt.Sprintf("… and %d more", 50-told))
 }

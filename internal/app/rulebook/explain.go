@@ -13,6 +13,7 @@ import (
 	"cordon/ingest/export"
 	"cordon/internal/app/offline"
 	"cordon/internal/directory"
+	"cordon/internal/finding"
 	"cordon/internal/record"
 )
 
@@ -23,6 +24,7 @@ type Explained struct {
 	Record string    `json:"record,omitempty"`
 	Time   time.Time `json:"time,omitzero"`
 	Rule   string    `json:"rule"`
+	Mode   string    `json:"mode,omitempty"` // where it is off
 	Fires  bool      `json:"fires"`
 	// Suppressed names the exception that keeps the match from counting.
 	Suppressed string `json:"suppressed,omitempty"`
@@ -70,12 +72,22 @@ func (b *Book) Explain(ctx context.Context, o Explain) error {
 			return err
 		}
 	}
-	engine, err := detectors.NewEngine(b.rules, dir, detectors.WithFields(b.table))
+	engine, err := detectors.NewEngine(b.rules, dir, detectors.WithFields(b.table), detectors.Unmuted())
 	if err != nil {
 		return err
 	}
-	for _, file := range o.Files {
-		err := export.Read(file, o.In, func(it export.Item) error {
+	files, cleanup, err := offline.Spool(o.Files, o.In)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	for i := range files { // who is privileged a later record may say
+		if err := offline.Learn(ctx, dir, files[i], o.Files[i], o.Defaults); err != nil {
+			return err
+		}
+	}
+	for i, file := range o.Files {
+		err := export.Read(files[i], nil, func(it export.Item) error {
 			if it.Err != nil {
 				fmt.Fprintf(o.Errs, "%s: line %d: %v\n", file, it.Line, it.Err)
 				return ctx.Err()
@@ -85,7 +97,6 @@ func (b *Book) Explain(ctx context.Context, o Explain) error {
 				fmt.Fprintf(o.Errs, "%s: line %d: %v\n", file, it.Line, err)
 				return ctx.Err()
 			}
-			dir.Observe(r)
 			for _, rule := range rules {
 				if err := o.print(explained(engine, rule, r, file, it.Line)); err != nil {
 					return err
@@ -94,7 +105,7 @@ func (b *Book) Explain(ctx context.Context, o Explain) error {
 			return ctx.Err()
 		})
 		if err != nil {
-			return err
+			return offline.Named(err, files[i], file)
 		}
 	}
 	return nil
@@ -118,6 +129,9 @@ func (b *Book) under(r *sigma.Rule) (all []*sigma.Rule) {
 
 func explained(engine *detectors.Engine, rule *sigma.Rule, r *record.Record, file string, line int) Explained {
 	out := Explained{File: file, Line: line, Record: r.ID, Time: r.Time, Rule: rule.Name}
+	if rule.Custom.Mode == finding.Off {
+		out.Mode = rule.Custom.Mode
+	}
 	switch {
 	case !slices.Contains(rule.Categories, r.Category):
 		out.Not = fmt.Sprintf("the record is of %s, the rule looks at %s", r.Category, strings.Join(rule.Categories, ", "))
@@ -164,6 +178,9 @@ func (o Explain) print(e Explained) error {
 		if e.Why.Truth == truths[sigma.TrueAbsent] {
 			verdict = "fires, unconfirmed: for want of a field alone"
 		}
+	}
+	if e.Fires && e.Mode == finding.Off {
+		verdict += ", but is off"
 	}
 	if e.Suppressed != "" {
 		verdict += ", suppressed by " + e.Suppressed

@@ -125,7 +125,34 @@ func TestWhatIsNotThere(t *testing.T) {
 	for file, text := range map[string]string{"fields.yml": "signinlogs: {rows: [{field: a}]}", "vocabulary.yml": "audit.oparation: [a]"} {
 		dir := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "r.yml"), []byte(offRule), 0o600))
 		_, err := Open(dir)
 		require.ErrorContains(t, err, file+":1: ")
 	}
+}
+
+const offRule = "title: Off\nname: is-off\nlogsource: {product: azure, service: auditlogs}\ndetection: {s: {Result: success}, condition: s}\ncustom: {mode: off}\n"
+
+// A rule that is off is explained as any other, with its own fields.
+func TestARuleThatIsOffIsExplained(t *testing.T) {
+	dir := t.TempDir()
+	other := "title: Other\nname: a\nlogsource: {product: azure, service: auditlogs}\ndetection: {s: {OperationName: x}, condition: s}\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "r.yml"), []byte(other+"---\n"+offRule), 0o600))
+	book, err := Open(dir)
+	require.NoError(t, err)
+	var out bytes.Buffer
+	require.NoError(t, book.Explain(t.Context(), Explain{Rule: "is-off", Files: []string{filepath.Join("testdata", "records.ndjson")}, Out: &out, Errs: &out}))
+	require.Contains(t, out.String(), "line 0: is-off fires, but is off\n")
+	require.Contains(t, out.String(), "✓ Result: success   is success\n")
+}
+
+// An export begins with the newest as often as not: a later line may say who was privileged.
+func TestWhoIsPrivilegedALaterRecordSays(t *testing.T) {
+	signIn := `{"time":"2026-03-02T10:00:00Z","category":"SignInLogs","tenantId":"t","properties":{"id":"s1","createdDateTime":"2026-03-02T10:00:00Z","userId":"u9","userPrincipalName":"u9@contoso.example","ipAddress":"192.0.2.1","status":{"errorCode":0},"authenticationRequirement":"singleFactorAuthentication","authenticationDetails":[{"authenticationMethod":"Password","succeeded":true}]}}`
+	role := `{"time":"2026-03-02T09:00:00Z","category":"AuditLogs","tenantId":"t","operationName":"Add member to role","properties":{"id":"r1","activityDateTime":"2026-03-02T09:00:00Z","result":"success","initiatedBy":{"user":{"id":"u1"}},"targetResources":[{"id":"u9","type":"User","modifiedProperties":[{"displayName":"Role.TemplateId","newValue":"\"62e90394-69f5-4237-9190-012177145e10\""}]}]}}`
+	book, err := Open("")
+	require.NoError(t, err)
+	var out bytes.Buffer
+	require.NoError(t, book.Explain(t.Context(), Explain{Rule: "admin-without-mfa", Files: []string{"-"}, In: strings.NewReader(signIn + "\n" + role + "\n"), Out: &out, Errs: &out}))
+	require.Contains(t, out.String(), "- line 0: admin-without-mfa fires")
 }
