@@ -72,6 +72,7 @@ type parcel struct {
 	tenant   string
 	category string
 	record   []byte
+	enqueued time.Time // as the hub says; when it is delivered, where zero
 }
 
 // Start opens every socket. Close closes them.
@@ -147,9 +148,14 @@ func (s *Simulator) emit(t *entra.Tenant, category string, record []byte, at tim
 
 // Post puts a record on its way: it is delivered to the tenant's hub when it is due.
 func (s *Simulator) Post(tenant, category string, record []byte, due time.Time) {
+	s.PostOf(tenant, category, record, due, time.Time{})
+}
+
+// PostOf is Post of a record of another time, at which the hub says that it came.
+func (s *Simulator) PostOf(tenant, category string, record []byte, due, enqueued time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := parcel{due: due, tenant: tenant, category: category, record: slices.Clone(record)}
+	p := parcel{due: due, tenant: tenant, category: category, record: slices.Clone(record), enqueued: enqueued}
 	i, _ := slices.BinarySearchFunc(s.out, p, func(a, b parcel) int {
 		if a.due.After(b.due) {
 			return 1
@@ -182,13 +188,14 @@ func (s *Simulator) Deliver(t time.Time) {
 	type address struct {
 		tenant    string
 		partition int
+		enqueued  time.Time
 	}
 	batches := map[address][]json.RawMessage{}
 	var order []address
 	for _, p := range due {
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(p.category))
-		at := address{p.tenant, int(h.Sum32() % partitions)}
+		at := address{p.tenant, int(h.Sum32() % partitions), p.enqueued}
 		if batches[at] == nil {
 			order = append(order, at)
 		}
@@ -199,7 +206,10 @@ func (s *Simulator) Deliver(t time.Time) {
 		if err != nil {
 			continue // the records were JSON when they were posted
 		}
-		s.hubs[at.tenant].Enqueue(at.partition, body, s.clock.Now())
+		if at.enqueued.IsZero() {
+			at.enqueued = s.clock.Now()
+		}
+		s.hubs[at.tenant].Enqueue(at.partition, body, at.enqueued)
 	}
 }
 

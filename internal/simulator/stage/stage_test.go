@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -270,4 +271,30 @@ func TestTryPlaysAFile(t *testing.T) {
 
 	err := Try(t.Context(), Options{Input: filepath.Join(t.TempDir(), "missing"), Out: &out, Log: zap.NewNop()})
 	require.True(t, errors.Is(err, os.ErrNotExist), "a missing file is said to be missing: %v", err)
+}
+
+// An old export, newest first, is played in the order in which it happened: the windows of years ago are as open as today's.
+func TestAnOldFileIsPlayedInItsOrder(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	const tenant = "7c2f0c1e-52a7-4f1e-9a0b-3a5f5f0e7a11"
+	began := time.Date(2024, 5, 6, 7, 0, 0, 0, time.UTC)
+	var lines []string
+	add := func(n int, at time.Time, user, category string, code int) {
+		text, err := json.Marshal(map[string]any{"time": at, "category": category, "tenantId": tenant, "operationName": "Sign-in activity", "properties": map[string]any{
+			"id": fmt.Sprint("s", n), "createdDateTime": at, "userId": user, "userPrincipalName": user + "@contoso.example", "ipAddress": "203.0.113.9", "status": map[string]any{"errorCode": code}}})
+		require.NoError(t, err)
+		lines = append([]string{string(text)}, lines...)
+	}
+	for day := range 3 {
+		for n := range 8 {
+			add(10*day+n, began.Add(time.Duration(day)*72*time.Hour+time.Duration(n)*time.Minute), fmt.Sprintf("5f0c3c5e-0000-4000-8000-0000000000%02d", n), []string{"SignInLogs", "NonInteractiveUserSignInLogs"}[n%2], 50126)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "old.ndjson")
+	require.NoError(t, os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600))
+	var out bytes.Buffer
+	require.NoError(t, Try(t.Context(), Options{Unattended: true, JSON: true, Input: file, Listen: "127.0.0.1:0", Out: &out, Log: zap.NewNop()}))
+	var r Result
+	require.NoError(t, json.Unmarshal(out.Bytes(), &r))
+	require.Equal(t, 3, r.Findings, "a spray on each of three days")
 }

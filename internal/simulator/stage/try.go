@@ -253,15 +253,21 @@ func jsonText(value string) any {
 	return string(text)
 }
 
-// post puts the file's records on their way: they come in the file's order, as one delivery.
+// post puts the file's records on their way in the order in which they happened, an hour of theirs a second: windows are of
+// event time, and the watermarks must not run ahead of what is still to come.
 func (s *Stage) post(records []item) {
 	known := map[string]string{}
 	for _, t := range s.Sim.World.Tenants {
 		known[strings.ToLower(t.ID())] = t.ID()
 	}
+	slices.SortStableFunc(records, func(a, b item) int { return a.record.Time.Compare(b.record.Time) })
+	due, hour := s.Start.Add(time.Minute), time.Time{}
 	for _, r := range records {
+		if now := r.record.Time.Truncate(time.Hour); !now.Equal(hour) {
+			due, hour = due.Add(time.Second), now
+		}
 		if id, ok := known[strings.ToLower(r.record.Tenant)]; ok {
-			s.Sim.Post(id, r.record.Category, r.raw, s.Start.Add(time.Minute))
+			s.Sim.PostOf(id, r.record.Category, r.raw, due, hour.Add(time.Hour))
 		}
 	}
 }
