@@ -45,6 +45,7 @@ type Engine struct {
 	open      waits // unconfirmed, and may still be confirmed
 	openSlots waits
 	forgotten time.Time      // what happened before is
+	passed    int            // records that came from before it, since anybody asked: correlations count them no more
 	changed   map[*slot]bool // since the last Flush
 	round     uint32         // of gathering
 
@@ -119,6 +120,9 @@ func (e *Engine) Process(r *record.Record, position string) []finding.Finding {
 			return nil
 		}
 		e.sight = s
+	}
+	if r.Time.Before(e.forgotten) {
+		e.passed++
 	}
 	v := e.event
 	v.take(r)

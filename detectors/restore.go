@@ -129,7 +129,7 @@ func (s *shard) begin(ctx context.Context, plan *Plan, delivered uint64) error {
 	if err := s.publish(ctx, latest(append(append(out, found...), s.judged()...))); err != nil {
 		return err
 	}
-	s.broken = false
+	s.broken, s.engine.passed = false, 0 // what was read back is no news
 	s.log.Debug("a shard has been taken over", zap.Uint64("through", s.through), zap.Bool("snapshot", h != nil), zap.Duration("took", time.Since(began)))
 	return nil
 }

@@ -248,6 +248,11 @@ func (s *shard) gathered(ctx context.Context) error {
 	if err := s.publish(ctx, out); err != nil {
 		return err
 	}
+	if n := s.engine.passed; n > 0 {
+		s.log.Warn("records came after the windows of their time were forgotten: each was looked at, correlations over them were not; `cordon detect` over an export finds those",
+			zap.Int("records", n), zap.Time("forgotten", s.engine.forgotten))
+		s.engine.passed = 0
+	}
 	return s.saveIfDue(ctx)
 }
 

@@ -5,8 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"cordon/detectors/rules"
 	"cordon/internal/record"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // seenBy is a checkpoint of a partition whose reader stood there at a time.
@@ -150,4 +153,26 @@ func TestNothingIsForgottenThatMayStillBeNeeded(t *testing.T) {
 		}
 	}
 	require.Equal(t, 1, confirmed)
+}
+
+// Who comes back after its windows are closed is told of, in the log: nothing else shows it.
+func TestWhatComesTooLateForItsWindowsIsSaid(t *testing.T) {
+	w := newWorld(t)
+	all, err := Load(rules.Shipped)
+	require.NoError(t, err)
+	room := w.room(all, known())
+	core, logs := observer.New(zap.WarnLevel)
+	for _, s := range room.shards {
+		s.log = zap.New(core)
+	}
+	w.store(signIn("a", "u", "198.51.100.23", 0, morning, twoFactor))
+	w.seen(morning.Add(30 * 24 * time.Hour))
+	w.store(signIn("b", "u", "198.51.100.23", 0, morning.Add(time.Hour), twoFactor))
+	w.runThis(room, func() bool {
+		if logs.Len() == 0 { // behind the watermark has come another of those days
+			w.store(signIn(fmt.Sprint("c", w.next), "u", "198.51.100.23", 0, morning.Add(2*time.Hour), twoFactor))
+		}
+		return logs.Len() > 0
+	})
+	require.Contains(t, logs.All()[0].Message, "records came after the windows of their time were forgotten")
 }
