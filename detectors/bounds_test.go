@@ -157,3 +157,57 @@ func TestLongValuesAreKeptApart(t *testing.T) {
 	require.Equal(t, "é", strings.TrimRight(clipped(strings.Repeat("é", maxText))[:2], "…"))
 	require.True(t, strings.HasSuffix(clipped("x"+strings.Repeat("é", maxText)), "é…"), "no half of a character")
 }
+
+// One of each kind is halved as well, and a part may come to stand in a bucket that was free.
+func TestHalvingEnds(t *testing.T) {
+	changed := func(e *Engine, id string, at time.Time, targets int, text string) {
+		f := roleChanged(id, "Update user", "u", at)
+		var all []fields
+		for i := range targets {
+			all = append(all, fields{"type": "User", "id": fmt.Sprint("t", i, text), "displayName": text, "userPrincipalName": text})
+		}
+		f["properties"].(fields)["targetResources"] = all
+		e.Process(decode(t, f), id+text[:1])
+	}
+	small := func(e *Engine, one int) {
+		t.Helper()
+		_, buckets := e.save()
+		for number, bytes := range buckets {
+			if b := e.buckets.all[number]; b.left > one {
+				require.LessOrEqual(t, len(bytes), largestBucket)
+			}
+		}
+		for _, b := range e.buckets.all {
+			require.False(t, b.changed)
+		}
+	}
+	var text strings.Builder
+	for n := range 8 {
+		fmt.Fprintf(&text, "---\ntitle: \"{actor} changed {target}\"\nname: changed%d\nlogsource: {product: azure, service: auditlogs}\ndetection: {s: {operationName: Update user}, condition: s}\ncustom: {mode: on}\n", n)
+	}
+	text.WriteString("---\ntitle: many\nname: many\ncorrelation: {timespan: 10m, type: event_count, rules: [changed0], group-by: [actor.id], condition: {gte: 1}, generate: true}\ncustom: {mode: on}\n")
+	e := planned(t, text.String()).Engine(known())
+	changed(e, "small", morning, 1, "x")
+	e.FlushAll()
+	changed(e, "large", morning, maxTargets, strings.Repeat("y", 1000))
+	e.FlushAll()
+	small(e, 1)
+
+	e = planned(t, hostileRules).Engine(known())
+	for n := range 300 { // more than a bucket holds
+		changed(e, fmt.Sprint("old", n), morning.Add(-50*time.Hour), 1, "x")
+	}
+	small(e, 0)
+	for _, to := range []string{"x", strings.Repeat("y", 950)} {
+		for n := range 250 {
+			changed(e, fmt.Sprint("r", n), morning.Add(time.Duration(n)*time.Second), maxTargets, to)
+		}
+		e.FlushAll()
+		if to == "x" {
+			small(e, 0)
+			e.Forget(morning.Add(-time.Hour))
+			require.NotEmpty(t, e.buckets.free)
+		}
+	}
+	small(e, 0)
+}

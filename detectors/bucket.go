@@ -104,13 +104,20 @@ func (b *buckets) learnt(facts []directory.Fact) {
 const factBytes = 200
 
 // split halves a bucket that has become larger than a message should be: what was small when it came may have grown since. It
-// has just been packed, so nothing of it is gone.
+// has just been packed, so nothing of it is gone, and holds two things at least.
 func (b *buckets) split(at *bucket) *bucket {
 	filling := b.filling
 	b.filling = nil
 	out := b.next()
 	b.filling = filling
-	known, slots, facts := len(at.known)/2, len(at.slots)/2, len(at.facts)/2
+	known, slots, facts := len(at.known)/2, len(at.slots)/2, len(at.facts)/2 // that stay
+	switch {
+	case known+slots+facts > 0:
+	case len(at.known) > 0: // one of each kind at most: each part keeps something
+		known = 1
+	default:
+		slots = 1
+	}
 	out.known, at.known = slices.Clone(at.known[known:]), at.known[:known:known]
 	out.slots, at.slots = slices.Clone(at.slots[slots:]), at.slots[:slots:slots]
 	out.facts, at.facts = slices.Clone(at.facts[facts:]), at.facts[:facts:facts]

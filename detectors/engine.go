@@ -37,7 +37,7 @@ type Engine struct {
 	windows []*sigma.Correlator // by correlation of the plan
 	slots   map[string]*slot
 	made    map[place][]string // findings
-	edited  []place            // of unconfirmed ones that another edition of their rule found, until LOGS has been read again
+	edited  map[place][]*slot  // unconfirmed, and found by another edition of their rule, until LOGS has been read again
 	tenants map[string]string  // as records spell them, by their small letters
 
 	lastTenant spelt // that was asked for: the next is the same, as a rule

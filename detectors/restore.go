@@ -116,7 +116,7 @@ func (s *shard) begin(ctx context.Context, plan *Plan, delivered uint64) error {
 			span.Since = at.Add(-s.back())
 		}
 		if found, err = s.reread(ctx, span); err == nil {
-			s.engine.reread()
+			s.engine.reread(span.Since)
 			found = append(found, s.engine.FlushAll()...)
 		}
 	}
@@ -281,7 +281,7 @@ func (s *shard) save(ctx context.Context) (err error) {
 		return nil
 	}
 	for number, bytes := range changed {
-		if len(bytes) > bus.MaxPayload-1<<10 { // which bounds.go should not let happen: nothing stands still for it
+		if len(bytes) > bus.MaxPayload-1<<10 { // one thing alone, which bounds.go should not let happen: nothing stands still for it
 			s.log.Error("a part of the snapshot is too large and is left out: what it holds is lost to whoever takes the shard over", zap.Int("bytes", len(bytes)))
 			continue
 		}

@@ -63,18 +63,20 @@ func (e *Engine) save() (head []byte, changed map[int][]byte) {
 		w.number(uint64(e.silenced[name]))
 	}
 	changed = map[int][]byte{}
-	for i := 0; i < len(e.buckets.all); i++ { // there may be more in the end
-		b := e.buckets.all[i]
-		if !b.changed {
-			continue
+	var todo []*bucket
+	for _, b := range e.buckets.all {
+		if b.changed {
+			todo = append(todo, b)
 		}
-		bytes := e.packBucket(b)
-		for len(bytes) > largestBucket && b.left > 1 {
-			other := e.buckets.split(b)
-			changed[other.number] = e.packBucket(other)
-			bytes = e.packBucket(b)
+	}
+	for len(todo) > 0 {
+		b := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if bytes := e.packBucket(b); len(bytes) > largestBucket && b.left > 1 {
+			todo = append(todo, b, e.buckets.split(b))
+		} else {
+			changed[b.number], b.changed = bytes, false
 		}
-		changed[b.number], b.changed = bytes, false
 	}
 	e.buckets.changed = 0
 	return w.bytes, changed
@@ -231,6 +233,7 @@ func (e *Engine) load(head []byte, buckets map[int][]byte) (same bool, err error
 		name := r.text()
 		e.silenced[name] = int(r.number())
 	}
+	e.edited = map[place][]*slot{}
 	unchanged := func(name string) bool { d, ok := now[name]; return ok && before[name] == d }
 	for _, number := range slices.Sorted(maps.Keys(buckets)) {
 		if r.err != nil {
@@ -248,17 +251,24 @@ func (e *Engine) load(head []byte, buckets map[int][]byte) (same bool, err error
 	}
 	e.buckets.loaded()
 	for made := range e.made { // also where nothing stands any more, which nobody has been told
-		if !slices.Contains(e.edited, made) {
+		if len(e.edited[made]) == 0 {
 			e.windows[made.of.at].Touch(made.group, made.number)
 		}
 	}
 	return maps.Equal(before, now), nil
 }
 
-// reread has what was found, unconfirmed, under another edition of a rule be looked at: what LOGS holds has been read again.
-func (e *Engine) reread() {
-	for _, made := range e.edited {
-		e.windows[made.of.at].Touch(made.group, made.number)
+// reread has what was found, unconfirmed, under another edition of a rule be looked at, where all that its windows may hold has
+// been read again: what was stored since then. What is older waits for the watermark as it stands.
+func (e *Engine) reread(since time.Time) {
+	for made, slots := range e.edited {
+		for _, s := range slots {
+			if s.finding.Time.Add(-2 * made.of.reach).Before(since) {
+				e.watchSlot(s)
+			} else {
+				e.windows[made.of.at].Touch(made.group, made.number)
+			}
+		}
 	}
 	e.edited = nil
 }
@@ -313,7 +323,7 @@ func (e *Engine) loadBucket(r *reader, b *bucket, unchanged func(name string) bo
 		if e.made[s.made] = append(e.made[s.made], s.finding.ID); same {
 			e.watchSlot(s)
 		} else {
-			e.edited = append(e.edited, s.made)
+			e.edited[s.made] = append(e.edited[s.made], s)
 		}
 	}
 	unpackJSON(r, &b.facts)

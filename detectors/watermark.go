@@ -54,7 +54,8 @@ func (w *watermarks) take(cp record.Checkpoint) {
 
 // heard takes note of when a partition's reader wrote something.
 func (w *watermarks) heard(source, partition string, written time.Time) {
-	if since := written.Sub(w.newest); since > 0 {
+	since := written.Sub(w.newest)
+	if since > 0 {
 		if !w.newest.IsZero() {
 			w.atWork += min(since, hushed)
 		}
@@ -63,7 +64,7 @@ func (w *watermarks) heard(source, partition string, written time.Time) {
 	if w.heardAt[source] == nil {
 		w.heardAt[source] = map[string]time.Duration{}
 	}
-	w.heardAt[source][partition] = w.atWork
+	w.heardAt[source][partition] = max(w.heardAt[source][partition], w.atWork+min(since, 0)) // LOGS may be read again
 }
 
 func (w *watermarks) carry(tenant, category, source string) {

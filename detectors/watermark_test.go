@@ -176,3 +176,25 @@ func TestWhatComesTooLateForItsWindowsIsSaid(t *testing.T) {
 	})
 	require.Contains(t, logs.All()[0].Message, "records came after the windows of their time were forgotten")
 }
+
+// LOGS keeps the last checkpoint of each partition: to read it again is not to hear of the partition.
+func TestAnOldCheckpointBringsNoSourceBack(t *testing.T) {
+	for _, forgotten := range []bool{false, true} {
+		w := newWatermarks(record.Lateness{})
+		old := seenBy("old", "0", morning, morning, "a")
+		w.take(old)
+		at := morning
+		for range 24 * 8 {
+			at = at.Add(time.Hour)
+			w.take(seenBy("new", "0", at, at, "a"))
+		}
+		if forgotten {
+			w.forget()
+		}
+		w.take(old)
+		require.Equal(t, at, w.of("a", record.SignInLogs))
+		require.Equal(t, at, w.behind())
+		w.take(seenBy("old", "0", morning, at.Add(time.Hour), "a"))
+		require.Equal(t, morning, w.behind(), "until it is really read again")
+	}
+}

@@ -107,16 +107,18 @@ func Run(rules fs.FS) (Result, error) {
 	}
 	r.serves = engine.Serves
 	var out Result
-	err = fs.WalkDir(rules, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".test"+path.Ext(name)) || path.Ext(name) != ".yml" && path.Ext(name) != ".yaml" {
-			return err
-		}
-		cases, err := r.file(rules, name)
-		out.Cases = append(out.Cases, cases...)
-		return err
-	})
+	files, err := detectors.Files(rules)
 	if err != nil {
 		return out, fmt.Errorf("testing rules: %w", err)
+	}
+	for _, name := range files {
+		if !strings.HasSuffix(name, ".test"+path.Ext(name)) {
+			continue
+		}
+		cases, err := r.file(rules, name)
+		if out.Cases = append(out.Cases, cases...); err != nil {
+			return out, fmt.Errorf("testing rules: %w", err)
+		}
 	}
 	for _, rule := range all {
 		has := func(kind string) bool {

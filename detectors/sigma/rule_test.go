@@ -80,7 +80,7 @@ func TestMalformedRules(t *testing.T) {
 		"unknown level of privileged": {strings.Replace(sound, "level: high\n", "", 1), "kind: role", "privileged-level: grave", "12", `level "grave" is none of`},
 		"unknown kind":                {sound, "kind: role", "kind: rolle", "13", `kind "rolle" is none of sign-in, method`},
 		"unknown principal":           {sound, "kind: role", "principal: targett", "13", `principal "targett" is none of actor, target, tenant`},
-		"unknown key":                 {sound, "level: high", "lvl: high", "11", `unknown key "lvl"; expected level`},
+		"unknown key":                 {sound, "level: high", "levle: high", "11", `unknown key "levle"; expected level`},
 		"unknown key of custom":       {sound, "kind: role", "knid: role", "13", `unknown key "knid"`},
 		"unknown key of logsource":    {sound, "service: auditlogs", "service: auditlogs, servcie: x", "5", `unknown key "servcie"`},
 		"no logsource":                {sound, "logsource: {product: azure, service: auditlogs}\n", "", "1", "a rule needs a logsource"},
@@ -199,7 +199,7 @@ func TestAliasesOfYAML(t *testing.T) {
 		bomb += name + ": &" + name + " [*" + of + strings.Repeat(", *"+of, 9) + "]\n"
 	}
 	_, err := Parse("bad.yml", strings.NewReader(strings.Replace(sound, "level: high\n", bomb, 1)), nil)
-	require.ErrorContains(t, err, "a document has 200000 values at most, those that its aliases stand for included")
+	require.ErrorContains(t, err, "the aliases of a document stand for 200000 values at most")
 }
 
 func TestHiddenSearches(t *testing.T) {

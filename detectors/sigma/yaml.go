@@ -16,27 +16,30 @@ func (t *texts) UnmarshalYAML(n *yaml.Node) error {
 	return n.Decode(&(*t)[0])
 }
 
-// What a document may come to with its aliases written out.
+// What the aliases of a document may stand for, and how deep all of it goes.
 const (
-	maxNodes   = 200_000
+	maxAliased = 200_000
 	maxNesting = 1000
 )
 
 // writtenOut is a document with what its aliases and merges stand for in their place: it is read node by node.
 func writtenOut(n *yaml.Node) (*yaml.Node, error) {
-	left := maxNodes
-	return writeOut(n, &left, 0)
+	left := maxAliased
+	return writeOut(n, &left, false, 0)
 }
 
-func writeOut(n *yaml.Node, left *int, depth int) (*yaml.Node, error) {
-	if *left--; *left < 0 {
-		return nil, at(n, "a document has %d values at most, those that its aliases stand for included", maxNodes)
+func writeOut(n *yaml.Node, left *int, aliased bool, depth int) (*yaml.Node, error) {
+	if aliased {
+		*left--
+	}
+	if *left < 0 {
+		return nil, at(n, "the aliases of a document stand for %d values at most", maxAliased)
 	}
 	if depth > maxNesting {
 		return nil, at(n, "nested too deeply, or an anchor that holds itself")
 	}
 	if n.Kind == yaml.AliasNode {
-		out, err := writeOut(n.Alias, left, depth+1)
+		out, err := writeOut(n.Alias, left, true, depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +49,7 @@ func writeOut(n *yaml.Node, left *int, depth int) (*yaml.Node, error) {
 	out := *n
 	out.Anchor, out.Content = "", nil
 	for _, c := range n.Content {
-		inner, err := writeOut(c, left, depth+1)
+		inner, err := writeOut(c, left, aliased, depth+1)
 		if err != nil {
 			return nil, err
 		}

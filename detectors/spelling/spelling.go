@@ -1,7 +1,10 @@
 // Package spelling tells which name was meant by one that nobody knows: of a rule's key, a field, a value, a mode's rule.
 package spelling
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Nearest is the one of some names that looks most like a value; "" where none does.
 func Nearest(value string, names []string) string {
@@ -34,18 +37,30 @@ func alike(a, b string) float64 {
 	return 2 * float64(common) / float64(len(a)+len(b)-2)
 }
 
-// slip is how many letters may be wrong for a name to be a slip of another.
-const slip = 2
-
-// Slip is the one of some names that was most likely meant, "" where the name is another word.
+// Slip is the one of some names that was most likely meant, "" where the name is another word: a letter is wrong, or two of a
+// long name, or they stand in another order.
 func Slip(name string, names []string) string {
 	name = plain(name)
 	for _, known := range names {
-		if folded := plain(known); name == folded || len(folded) > 2*slip && Distance(name, folded, slip) <= slip {
+		folded, wrong := plain(known), 1
+		switch {
+		case len(folded) < 4:
+			wrong = 0
+		case len(folded) > 6:
+			wrong = 2
+		}
+		if Distance(name, folded, wrong) <= wrong || letters(name) == letters(folded) {
 			return known
 		}
 	}
 	return ""
+}
+
+// letters are a name's, in order.
+func letters(name string) string {
+	sorted := []byte(name)
+	slices.Sort(sorted)
+	return string(sorted)
 }
 
 // plain is a name without what people write words of keys together with.

@@ -13,8 +13,8 @@ func TestNearest(t *testing.T) {
 
 func TestSlip(t *testing.T) {
 	keys := []string{"id", "level", "falsepositives", "logsource", "group-by"}
-	for name, want := range map[string]string{"lvl": "level", "Level": "level", "false_positives": "falsepositives", "log source": "logsource", "groupby": "group-by", "falsepositive": "falsepositives",
-		"owner": "", "ticket": "", "ids": "", "confidence": "", "": ""} {
+	for name, want := range map[string]string{"levle": "level", "levels": "level", "Level": "level", "false_positives": "falsepositives", "log source": "logsource", "groupby": "group-by", "falsepositive": "falsepositives",
+		"owner": "", "ticket": "", "ids": "", "confidence": "", "label": "", "state": "", "": ""} {
 		require.Equal(t, want, Slip(name, keys), name)
 	}
 }
