@@ -37,6 +37,7 @@ type Engine struct {
 	windows []*sigma.Correlator // by correlation of the plan
 	slots   map[string]*slot
 	made    map[place][]string // findings
+	heard   []*slot            // that FINDINGS has and the snapshot had not, until LOGS has been read again
 	edited  map[place][]*slot  // unconfirmed, and found by another edition of their rule, until LOGS has been read again
 	tenants map[string]string  // as records spell them, by their small letters
 

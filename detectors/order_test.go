@@ -272,6 +272,7 @@ func (w *story) come(t *rapid.T, r *rand.Rand, arrivals []arrival, seen consumer
 	var head []byte
 	buckets, at := map[int][]byte{}, 0 // the last snapshot, and where it stands
 	var since []finding.Finding        // published since
+	until := -1                        // where one fell that another has not come to yet
 	publish := func(found []finding.Finding) {
 		seen.take(t, w, found)
 		since = append(since, found...)
@@ -291,6 +292,10 @@ func (w *story) come(t *rapid.T, r *rand.Rand, arrivals []arrival, seen consumer
 			publish(e.SettleEach(marked(a.marks)))
 		} else {
 			publish(e.Process(a.record, a.position))
+		}
+		if i == until {
+			e.reread(true, time.Time{})
+			until = -1
 		}
 		switch r.IntN(8) {
 		case 0, 1:
@@ -322,6 +327,10 @@ func (w *story) come(t *rapid.T, r *rand.Rand, arrivals []arrival, seen consumer
 				e.published(f)
 			}
 			since = slices.Clone(since)
+			if until = max(until, i); until < at { // nothing is read again
+				e.reread(true, time.Time{})
+				until = -1
+			}
 			i = at - 1
 		}
 	}

@@ -78,6 +78,7 @@ func (e *Engine) publishedSlot(c *correlation, f finding.Finding) {
 			s.records.sum += hash(p.Record)
 		}
 		e.made[s.made] = append(e.made[s.made], f.ID)
+		e.heard = append(e.heard, s)
 	}
 	e.watchSlot(s)
 	if len(e.made[s.made]) == 0 {

@@ -108,21 +108,22 @@ func (s *shard) begin(ctx context.Context, plan *Plan, delivered uint64) error {
 	}
 	out := append(s.settle(), s.engine.FlushAll()...) // nothing, but for what the snapshot had not been asked yet
 	var found []finding.Finding
+	var since time.Time
 	if h != nil && same {
 		found, err = s.catchUp(ctx, max(delivered, s.through))
 	} else { // nothing is kept, or other rules kept it: what they saw is looked at again, as far back as windows go
 		span := bus.Span{Stream: bus.Logs, Filter: bus.ShardSubjects(s.number), Last: max(delivered, s.through)}
 		if at := s.storedAt(ctx, span.Last); !at.IsZero() { // else from the beginning
-			span.Since = at.Add(-s.back())
+			since = at.Add(-s.back())
 		}
-		if found, err = s.reread(ctx, span); err == nil {
-			s.engine.reread(span.Since)
-			found = append(found, s.engine.FlushAll()...)
-		}
+		span.Since = since
+		found, err = s.reread(ctx, span)
 	}
 	if err != nil {
 		return err
 	}
+	s.engine.reread(h != nil && same, since)
+	found = append(found, s.engine.FlushAll()...)
 	if err := s.askAnnouncements(ctx); err != nil {
 		return err
 	}

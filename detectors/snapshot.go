@@ -258,19 +258,26 @@ func (e *Engine) load(head []byte, buckets map[int][]byte) (same bool, err error
 	return maps.Equal(before, now), nil
 }
 
-// reread has what was found, unconfirmed, under another edition of a rule be looked at, where all that its windows may hold has
-// been read again: what was stored since then. What is older waits for the watermark as it stands.
-func (e *Engine) reread(since time.Time) {
-	for made, slots := range e.edited {
+// reread has windows be looked at whose findings may have lost what they stood on, once LOGS has been read again: what was
+// published since the snapshot, and what was found, unconfirmed, under another edition of a rule. Where other rules made the
+// snapshot, LOGS was read again as far back as since alone: what is older, or beyond doubt, stays as it stands.
+func (e *Engine) reread(same bool, since time.Time) {
+	read := func(s *slot) bool { return same || !s.finding.Time.Add(-2*s.made.of.reach).Before(since) }
+	for _, s := range e.heard {
+		if read(s) && (same || s.finding.Unconfirmed) {
+			e.windows[s.made.of.at].Touch(s.made.group, s.made.number)
+		}
+	}
+	for _, slots := range e.edited {
 		for _, s := range slots {
-			if s.finding.Time.Add(-2 * made.of.reach).Before(since) {
-				e.watchSlot(s)
+			if read(s) {
+				e.windows[s.made.of.at].Touch(s.made.group, s.made.number)
 			} else {
-				e.windows[made.of.at].Touch(made.group, made.number)
+				e.watchSlot(s)
 			}
 		}
 	}
-	e.edited = nil
+	e.heard, e.edited = nil, nil
 }
 
 func (p *Plan) correlation(name string) *correlation {
