@@ -108,7 +108,7 @@ func Detect(ctx context.Context, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
-	files, cleanup, err := Spool(o.Files, o.In)
+	files, cleanup, err := Spool(ctx, o.Files, o.In)
 	if err != nil {
 		return nil, err
 	}
@@ -199,8 +199,9 @@ func (o Options) found(f finding.Finding) Found {
 // maxInput bounds what is kept of standard input.
 const maxInput = 8 << 30
 
-// Spool keeps standard input, which is - among the files, in a file of its own: files are read twice.
-func Spool(given []string, in io.Reader) (files []string, cleanup func(), err error) {
+// Spool keeps standard input, which is - among the files, in a file of its own: files are read twice. The file is gone when ctx
+// ends, though whoever waits for more input may have to be killed.
+func Spool(ctx context.Context, given []string, in io.Reader) (files []string, cleanup func(), err error) {
 	files, cleanup = slices.Clone(given), func() {}
 	at := slices.Index(files, "-")
 	switch {
@@ -213,7 +214,12 @@ func Spool(given []string, in io.Reader) (files []string, cleanup func(), err er
 	if err != nil {
 		return nil, nil, fmt.Errorf("keeping standard input: %w", err)
 	}
-	cleanup = func() { _ = os.Remove(f.Name()) }
+	remove := func() { _ = os.Remove(f.Name()) }
+	stop := context.AfterFunc(ctx, remove)
+	cleanup = func() {
+		stop()
+		remove()
+	}
 	n, err := io.Copy(f, io.LimitReader(in, maxInput+1))
 	if n > maxInput {
 		err = fmt.Errorf("there are more than %d bytes", int64(maxInput))

@@ -3,8 +3,10 @@ package offline
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,6 +51,7 @@ func lines(r *Result) map[string][]int {
 }
 
 func TestStandardInputAndCompression(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	_, err := z.Write([]byte(created + "\n"))
@@ -69,6 +72,24 @@ func TestStandardInputAndCompression(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(os.TempDir(), "cordon-detect-*"))
 	require.NoError(t, err)
 	require.Empty(t, left, "what was kept of standard input is removed")
+
+	// Somebody who waits for more than comes, and is told to end: the file is gone at once.
+	ctx, cancel := context.WithCancel(t.Context())
+	in, out := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := Detect(ctx, Options{Files: []string{"-"}, In: in})
+		ended <- err
+	}()
+	_, err = out.Write([]byte(created + "\n"))
+	require.NoError(t, err)
+	cancel()
+	require.Eventually(t, func() bool {
+		left, err := filepath.Glob(filepath.Join(os.TempDir(), "cordon-detect-*"))
+		return err == nil && len(left) == 0
+	}, 5*time.Second, time.Millisecond)
+	require.NoError(t, out.Close())
+	require.Error(t, <-ended)
 }
 
 func TestTenantOfRecordsThatNameNone(t *testing.T) {

@@ -76,7 +76,7 @@ func (b *Book) Explain(ctx context.Context, o Explain) error {
 	if err != nil {
 		return err
 	}
-	files, cleanup, err := offline.Spool(o.Files, o.In)
+	files, cleanup, err := offline.Spool(ctx, o.Files, o.In)
 	if err != nil {
 		return err
 	}
