@@ -60,7 +60,7 @@ func New(c Config) *Room {
 	r := &Room{Config: c, footprints: footprints{own: c.Own}, reloaded: make(chan struct{})}
 	r.plan.Store(c.Plan)
 	for n := range bus.Shards {
-		r.shards = append(r.shards, &shard{room: r, number: n, log: c.Log.With(zap.Int("shard", n))})
+		r.shards = append(r.shards, &shard{room: r, number: n, log: c.Log.With(zap.Int("shard", n)), risen: map[holder]bool{}, unsaved: map[holder]bool{}})
 	}
 	return r
 }

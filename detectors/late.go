@@ -95,9 +95,6 @@ func (r *Room) Risen(tenant string, principals []string) {
 	s := r.shards[bus.ShardOf(tenant)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.risen == nil {
-		s.risen = map[holder]bool{}
-	}
 	for _, key := range principals {
 		s.risen[holder{tenant, key}] = true
 	}
@@ -156,12 +153,8 @@ func (s *shard) lookAgain(ctx context.Context) (out []finding.Finding, err error
 		}
 	}
 	s.learnt = nil
-	if s.unsaved == nil {
-		s.unsaved = s.risen
-	} else {
-		maps.Copy(s.unsaved, s.risen)
-	}
-	s.risen = nil
+	maps.Copy(s.unsaved, s.risen)
+	clear(s.risen)
 	return out, nil
 }
 

@@ -149,12 +149,8 @@ func (s *shard) reset(plan *Plan) {
 	s.engine = plan.Engine(s.room.Directory)
 	s.engine.crowds.patient = true
 	s.learnt = nil
-	if s.risen == nil {
-		s.risen = s.unsaved
-	} else {
-		maps.Copy(s.risen, s.unsaved)
-	}
-	s.unsaved = nil
+	maps.Copy(s.risen, s.unsaved)
+	clear(s.unsaved)
 	s.engine.learnt = func(l learnt) { s.learnt = append(s.learnt, l) }
 	s.watermarks = newWatermarks(s.room.Lateness)
 	s.waiting, s.through, s.delivered, s.cleared, s.moved = nil, 0, 0, time.Time{}, false
@@ -304,6 +300,6 @@ func (s *shard) save(ctx context.Context) (err error) {
 		return err
 	}
 	s.snapshot.written, s.snapshot.logs = time.Now(), h.Logs
-	s.unsaved = nil
+	clear(s.unsaved)
 	return nil
 }

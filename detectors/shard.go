@@ -36,13 +36,15 @@ type shard struct {
 	through    uint64 // sequence of LOGS up to which all of the shard has been looked at
 	delivered  uint64 // number of the last delivery
 	snapshot   snapshot
-	broken     bool // findings could not be published
+	broken     bool      // findings could not be published
+	said       time.Time // when it was last said that records came too late for their windows
 }
 
 // How often what a shard has gathered is looked at, by this machine's clock.
 const (
 	tickEvery  = time.Second
 	retryAfter = 2 * time.Second
+	sayEvery   = time.Minute // an old backlog may come for hours
 )
 
 // run reads the shard until ctx ends or there are other rules. After an error it begins again from the last snapshot:
@@ -248,10 +250,10 @@ func (s *shard) gathered(ctx context.Context) error {
 	if err := s.publish(ctx, out); err != nil {
 		return err
 	}
-	if n := s.engine.passed; n > 0 {
+	if n := s.engine.passed; n > 0 && time.Since(s.said) > sayEvery {
 		s.log.Warn("records came after the windows of their time were forgotten: each was looked at, correlations over them were not; `cordon detect` over an export finds those",
 			zap.Int("records", n), zap.Time("forgotten", s.engine.forgotten))
-		s.engine.passed = 0
+		s.engine.passed, s.said = 0, time.Now()
 	}
 	return s.saveIfDue(ctx)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cordon/detectors"
+	"cordon/detectors/rules"
 	"cordon/internal/difference"
 	"cordon/internal/finding"
 	"github.com/spf13/cobra"
@@ -110,13 +111,12 @@ func moment(flag, s string, now time.Time) (time.Time, error) {
 
 // ruleFiles reads what rules are loaded from: the running Cordon may see other disks.
 func ruleFiles(folder string) (map[string]string, error) {
-	if info, err := os.Stat(folder); err != nil {
-		return nil, fmt.Errorf("opening the rules: %w", err)
-	} else if !info.IsDir() {
-		return nil, fmt.Errorf("opening the rules: %s is no folder", folder)
+	from, err := rules.Open(folder)
+	if err != nil {
+		return nil, err
 	}
 	files, size := map[string]string{}, 0
-	names, err := detectors.Files(os.DirFS(folder))
+	names, err := detectors.Files(from)
 	if err != nil {
 		return nil, fmt.Errorf("reading the rules: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"cordon/detectors"
@@ -22,8 +21,8 @@ const rulesEvery = 2 * time.Second
 
 // loadRules builds the room that the rules work in, and the ledger of what they find.
 func (a *App) loadRules() (err error) {
-	if a.rulesSum, err = sumOf(folder(a.cfg.Rules, rules.Shipped)); err != nil {
-		return fmt.Errorf("reading the rules: %w", err)
+	if a.rulesSum, err = sumOf(a.cfg.Rules); err != nil {
+		return err
 	}
 	set, plan, err := readRules(a.cfg)
 	if err != nil {
@@ -43,14 +42,10 @@ func CheckRules(cfg *config.Config) error {
 
 // readRules reads the folder of rules, or those that ship, as they are now.
 func readRules(cfg *config.Config) (set replay.Set, plan *detectors.Plan, err error) {
-	if cfg.Rules != "" {
-		if info, err := os.Stat(cfg.Rules); err != nil {
-			return set, nil, fmt.Errorf("opening the rules: %w", err)
-		} else if !info.IsDir() {
-			return set, nil, fmt.Errorf("opening the rules: %s is no folder", cfg.Rules)
-		}
+	from, err := rules.Open(cfg.Rules)
+	if err != nil {
+		return set, nil, err
 	}
-	from := folder(cfg.Rules, rules.Shipped)
 	if set.Rules, err = detectors.Load(from); err != nil {
 		return set, nil, err
 	}
@@ -65,7 +60,6 @@ func readRules(cfg *config.Config) (set replay.Set, plan *detectors.Plan, err er
 // watchRules takes changes of the folder over while Cordon runs. Where the folder is broken the rules that run go on,
 // and the page of rules says what is wrong.
 func (a *App) watchRules(ctx context.Context) error {
-	from := folder(a.cfg.Rules, rules.Shipped)
 	running, seen, broken := a.rulesSum, a.rulesSum, false
 	tick := time.NewTicker(rulesEvery)
 	defer tick.Stop()
@@ -75,7 +69,7 @@ func (a *App) watchRules(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		now, err := sumOf(from)
+		now, err := sumOf(a.cfg.Rules)
 		if err == nil {
 			before := seen
 			if seen = now; seen != before {
@@ -109,16 +103,20 @@ func (a *App) watchRules(ctx context.Context) error {
 }
 
 // sumOf tells one state of a folder's YAML files from another.
-func sumOf(folder fs.FS) (sum [sha256.Size]byte, err error) {
-	files, err := detectors.Files(folder)
+func sumOf(folder string) (sum [sha256.Size]byte, err error) {
+	from, err := rules.Open(folder)
 	if err != nil {
 		return sum, err
 	}
+	files, err := detectors.Files(from)
+	if err != nil {
+		return sum, fmt.Errorf("reading the rules: %w", err)
+	}
 	all := sha256.New()
 	for _, name := range files {
-		text, err := fs.ReadFile(folder, name)
+		text, err := fs.ReadFile(from, name)
 		if err != nil {
-			return sum, err
+			return sum, fmt.Errorf("reading the rules: %w", err)
 		}
 		fmt.Fprintf(all, "%q %d\n", name, len(text)) // a hash never fails
 		all.Write(text)

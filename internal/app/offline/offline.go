@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -85,14 +84,9 @@ type Result struct {
 
 // Detect reads the files twice: once to learn from their audit records who is privileged, once to match.
 func Detect(ctx context.Context, o Options) (*Result, error) {
-	var folder fs.FS = rules.Shipped
-	if o.Rules != "" {
-		if info, err := os.Stat(o.Rules); err != nil {
-			return nil, fmt.Errorf("opening the rules: %w", err)
-		} else if !info.IsDir() {
-			return nil, fmt.Errorf("opening the rules: %s is no folder", o.Rules)
-		}
-		folder = os.DirFS(o.Rules)
+	folder, err := rules.Open(o.Rules)
+	if err != nil {
+		return nil, err
 	}
 	set, err := detectors.Load(folder)
 	if err != nil {

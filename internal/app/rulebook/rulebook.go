@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -37,16 +36,11 @@ type Book struct {
 
 // Open reads a folder of rules; what ships where the folder is "".
 func Open(folder string) (*Book, error) {
-	b := &Book{folder: rules.Shipped, reports: map[string]check.Report{}}
-	if folder != "" {
-		if info, err := os.Stat(folder); err != nil {
-			return nil, fmt.Errorf("opening the rules: %w", err)
-		} else if !info.IsDir() {
-			return nil, fmt.Errorf("opening the rules: %s is no folder", folder)
-		}
-		b.folder = os.DirFS(folder)
+	from, err := rules.Open(folder)
+	if err != nil {
+		return nil, err
 	}
-	var err error
+	b := &Book{folder: from, reports: map[string]check.Report{}}
 	if b.rules, err = detectors.Load(b.folder); err != nil {
 		return nil, err
 	}
